@@ -1,0 +1,62 @@
+"""Transactions: what is accepted, and the canonical text that is hashed.
+
+A transaction is opaque to the server: `changes`, `encryptedChanges` and `meta` are strings, never
+looked into here and never written anew. Releases of Jazz differ in what they accept around them
+(0.20.19 drops unknown members before hashing, older ones hash them; it refuses a fractional
+`madeAt`, older ones take it). A value that one reader accepts and another refuses poisons readers,
+so only what all of them accept passes: the known members, of the right types.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from protocol.canonical import needs_escape
+from protocol.errors import InvalidTransaction, shown
+
+MAX_MADE_AT: Final = 2**53 - 1
+
+
+class Transaction(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One transaction. The order of the members here is the canonical, alphabetical one."""
+
+    changes: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a trusting transaction: the JSON text of its changes."""
+    encryptedChanges: str | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
+    """Of a private transaction: `encrypted_U…`."""
+    keyUsed: str | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
+    """Of a private transaction: the id of the read key."""
+    madeAt: Annotated[int, msgspec.Meta(ge=0, le=MAX_MADE_AT)]  # noqa: N815
+    """When the client says it made this, in ms since the epoch."""
+    meta: str | msgspec.UnsetType = msgspec.UNSET
+    """Since 0.17: a JSON text (trusting) or `encrypted_U…` (private)."""
+    privacy: Literal["private", "trusting"]
+
+
+canonical_transaction: Final = msgspec.json.Encoder().encode
+"""The canonical text of a transaction, UTF-8: what the session's hash chain takes in."""
+
+
+def check_transaction(transaction: Transaction) -> None:
+    """Raise `InvalidTransaction` unless the members fit the privacy and hash alike everywhere."""
+    unset = msgspec.UNSET
+    if transaction.privacy == "trusting":
+        content = transaction.changes
+        fits = transaction.encryptedChanges is unset and transaction.keyUsed is unset
+    else:
+        content = transaction.encryptedChanges
+        fits = transaction.changes is unset and transaction.keyUsed is not unset
+    if not isinstance(content, str) or not fits:
+        raise InvalidTransaction(f"members do not fit a {transaction.privacy} transaction")
+    for text in (content, transaction.meta, transaction.keyUsed):
+        if isinstance(text, str) and needs_escape(text):
+            raise InvalidTransaction(f"encrypted text with characters to escape: {shown(text)}")
+
+
+def transaction_size(transaction: Transaction) -> int:
+    """The size that Jazz counts towards a piece: UTF-16 units of the (encrypted) changes."""
+    content = transaction.changes or transaction.encryptedChanges or ""
+    assert isinstance(content, str)
+    return len(content) if content.isascii() else len(content.encode("utf-16-le")) // 2

@@ -1,0 +1,390 @@
+"""Acceptance: what becomes of the content for one CoValue that arrived in one turn.
+
+Four questions, in this order: is what it depends on held (else ask the sender and park), is what is
+needed to judge it in memory (else fetch it), is it verified (`intake`), and who is to learn of it
+(the store, the subscribers, the sender).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import structlog
+
+from protocol.content import split_transactions
+from protocol.errors import ProtocolError
+from protocol.header import Header
+from protocol.ids import parse_session_id, signer_key
+from protocol.known_state import merge
+from protocol.messages import Content, encode_known
+from protocol.session_log import Chain
+from server.acks import Acknowledger
+from server.covalue import Acks, CoValue, Item, Writer
+from server.errors import StoreUnavailable
+from server.intake import (
+    Outcome,
+    Parsed,
+    parse_content,
+    take_content,
+    take_deletion,
+    unhashed_sessions,
+)
+from server.journal import Journal
+from server.judgement import Judge
+from server.parking import Parking
+from server.peer import Peer
+from server.relay import relay
+from server.residents import Residents
+from server.store import Change, Range, Store
+
+log: Final = structlog.get_logger(__name__)
+
+_READ_BYTES: Final = 4 * 1024 * 1024
+_RETRY_S: Final = 1.0
+
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+
+
+class Acceptance:
+    """Takes in content, a CoValue at a time, with the parts of the node that it is given."""
+
+    def __init__(
+        self,
+        store: Store,
+        residents: Residents,
+        journal: Journal,
+        judge: Judge,
+        parking: Parking,
+        acks: Acknowledger,
+        *,
+        deliver: Callable[[Peer, CoValue], None],
+        release: Callable[[Peer, int], None],
+        first: Callable[[CoValue], None],
+        start: Start,
+    ) -> None:
+        """What to do is the node's, so that this need not know it.
+
+        `deliver` brings a peer in step, `release` frees bytes that were held of a peer, `first` has
+        an inbox dealt with at once, `start` starts a task.
+        """
+        self._store = store
+        self._residents = residents
+        self._journal = journal
+        self._judge = judge
+        self._parking = parking
+        self._acks = acks
+        self._deliver = deliver
+        self._release = release
+        self._first = first
+        self._start = start
+        self.counters: Counter[str] = Counter()
+
+    def take(self, covalue: CoValue, items: list[Item]) -> bool:
+        """Deal with `content` for a resident CoValue.
+
+        Returns `False` if something must be fetched first; then `items` are in the inbox again and
+        the CoValue is busy until they can be dealt with.
+        """
+        parsed = self._parse(covalue, items)
+        absent = self._not_resident(parsed)
+        if absent:
+            return self._later(covalue, items, absent)
+        ready = self._park(covalue, parsed)
+        if not ready:
+            return True
+        header = covalue.header or next((p.header for _, p in ready if p.header), None)
+        if header is None:
+            for item, _ in ready:
+                item.peer.tell(encode_known(covalue.id, False, {}, correction=True))
+                self._release(item.peer, item.size)
+            return True
+        waiting = [item for item, _ in ready]
+        contents = [p for _, p in ready]
+        if sessions := unhashed_sessions(covalue, contents):
+            return self._later(covalue, waiting, (), partial(self._rehash, covalue, sessions))
+        if questions := self._unjudged(covalue, header, contents):
+            ask = partial(self._ask_judge, covalue, header, questions)
+            return self._later(covalue, waiting, (), ask)
+        self._accept(covalue, header, contents)
+        return True
+
+    def _parse(self, covalue: CoValue, items: Iterable[Item]) -> list[tuple[Item, Parsed]]:
+        parsed: list[tuple[Item, Parsed]] = []
+        header: Header | None = None
+        for item in items:
+            assert isinstance(item.message, Content)
+            try:
+                content = parse_content(covalue, header, item.peer, item.message, item.size)
+                header = content.header
+            except ProtocolError as error:
+                self._refuse(covalue, item.peer, error)
+                self._release(item.peer, item.size)
+            else:
+                parsed.append((item, content))
+        return parsed
+
+    def _not_resident(self, parsed: Iterable[tuple[Item, Parsed]]) -> set[str]:
+        residents = self._residents
+        return {
+            dependency
+            for _, content in parsed
+            for dependency in content.dependencies
+            if not residents.get(dependency).resident
+        }
+
+    def _later(
+        self,
+        covalue: CoValue,
+        items: list[Item],
+        dependencies: Collection[str],
+        fetch: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> bool:
+        """Put `items` back until the dependencies are in memory and `fetch` is through."""
+        covalue.inbox[:0] = items
+        covalue.busy = True
+
+        async def work() -> None:
+            async with self._residents.held([covalue.id, *dependencies]):
+                try:
+                    if fetch is not None:
+                        await fetch()
+                finally:
+                    covalue.busy = False
+                # Now, while all of it is surely here.
+                self._first(covalue)
+
+        self._start(work)
+        return False
+
+    def _park(
+        self, covalue: CoValue, parsed: Iterable[tuple[Item, Parsed]]
+    ) -> list[tuple[Item, Parsed]]:
+        """Park what lacks a dependency; return the rest."""
+        ready: list[tuple[Item, Parsed]] = []
+        for item, content in parsed:
+            missing = {d for d in content.dependencies if not self._exists(d)}
+            if missing or self._parking.holds(covalue, item.peer):
+                self.counters["parked"] += 1
+                self._release(item.peer, item.size)
+                self._parking.park(covalue, item, missing)
+                self._break_circle(covalue, content)
+            else:
+                ready.append((item, content))
+        return ready
+
+    def _exists(self, covalue_id: str) -> bool:
+        covalue = self._residents.get(covalue_id)
+        if covalue.header is None and covalue.inbox:
+            # It may be created by what arrived in this very turn.
+            self._first(covalue)
+        return covalue.header is not None
+
+    def _break_circle(self, covalue: CoValue, content: Parsed) -> None:
+        """Create a parked CoValue, without transactions, if it waits in a circle for itself.
+
+        Groups that extend each other, and accounts that write to each other, name each other in
+        transactions. Headers cannot (each holds the other's hash), so one of them can begin.
+        """
+        header = content.header
+        if header is None or covalue.header is not None:
+            return
+        if all(map(self._exists, header.dependencies)) and self._parking.is_circular(covalue):
+            covalue.create(header)
+            self._commit(covalue, Change(covalue.id, header.canonical), ())
+            self._parking.arrived(covalue.id)
+
+    def _unjudged(
+        self, covalue: CoValue, header: Header, contents: Iterable[Parsed]
+    ) -> set[tuple[str, int]]:
+        """Who wants to delete the CoValue and has not been judged: author and time."""
+        if header.group is None:
+            return set()
+        return {
+            question
+            for content in contents
+            for entry in content.entries
+            if entry.session[-1] == "$" and len(entry.transactions) == 1
+            if (
+                question := (
+                    parse_session_id(entry.session).author,
+                    entry.transactions[0].madeAt,
+                )
+            )
+            not in covalue.verdicts
+        }
+
+    async def _ask_judge(
+        self, covalue: CoValue, header: Header, questions: set[tuple[str, int]]
+    ) -> None:
+        assert header.group is not None
+        for author, at in questions:
+            while True:
+                try:
+                    verdict = await self._judge.may_delete(header.group, author, at)
+                except StoreUnavailable as error:
+                    log.error("store.unreadable", error=str(error))
+                    await anyio.sleep(_RETRY_S)
+                else:
+                    break
+            covalue.verdicts[author, at] = verdict
+
+    async def _rehash(self, covalue: CoValue, sessions: set[str]) -> None:
+        """Run the stored transactions of the sessions through their hash chains."""
+        await self._journal.settled(covalue.ticket)
+        for session in sessions:
+            count = covalue.counts.get(session, 0)
+            signer = self._signer(parse_session_id(session).author)
+            chain, held = Chain(), 0
+            while held < count:
+                try:
+                    rows = await self._store.read(
+                        [Range(covalue.id, session, held, count)], _READ_BYTES
+                    )
+                except StoreUnavailable as error:
+                    log.error("store.unreadable", error=str(error))
+                    await anyio.sleep(_RETRY_S)
+                    continue
+                for _, chunk in rows:
+                    if chunk.first != held:
+                        break
+                    chain.extend(split_transactions(chunk.data))
+                    held += chunk.count
+                if not rows:
+                    log.error("store.gap", covalue=covalue.id, session=session, index=held)
+                    break
+            # An author that is no account (it cannot be, in a sound store) verifies nothing.
+            covalue.writers[session] = Writer(chain, signer or bytes(32))
+
+    def _signer(self, author: str) -> bytes | None:
+        """The public key of an author's sessions; `None` if it is no account."""
+        if not author.startswith("co_z"):
+            return signer_key(author)
+        covalue = self._residents.peek(author)
+        if covalue is None or covalue.header is None:
+            return None
+        return covalue.header.signer
+
+    def _signers(self, contents: Iterable[Parsed]) -> dict[str, bytes]:
+        authors = {parse_session_id(e.session).author for c in contents for e in c.entries}
+        return {a: key for a in authors if (key := self._signer(a)) is not None}
+
+    def _accept(self, covalue: CoValue, header: Header, contents: list[Parsed]) -> None:
+        created = covalue.header is None
+        if created:
+            covalue.create(header)
+        before = covalue.counts
+        if covalue.deleted:
+            contents = [self._note_claims(covalue, content) for content in contents]
+        fresh = {d for c in contents for d in c.dependencies} - covalue.dependencies
+        if created:
+            fresh |= covalue.dependencies
+        signers = self._signers(contents)
+        outcome = take_content(covalue, contents, signers)
+        erased = self._delete(covalue, contents, signers, outcome)
+        covalue.verdicts.clear()
+        if outcome.errors and not header.is_group:
+            # What only refused content named is no dependency. (In a group, all of it exists; one
+            # too many costs a little and endangers nothing.)
+            authors = {parse_session_id(session).author for session in covalue.counts}
+            fresh &= authors.union(header.dependencies)
+        covalue.dependencies |= fresh
+        named = list(fresh) if header.is_group else []
+        if erased:
+            for subscription in covalue.subscribers.values():
+                claims = before if subscription.in_step else subscription.known
+                subscription.claims = dict(claims or {})
+            chunks = [c for c in outcome.chunks if c.session[-1] == "$"]
+        else:
+            chunks = outcome.chunks
+        change = Change(covalue.id, header.canonical if created else None, named, chunks, erased)
+        if created or chunks:
+            self._commit(covalue, change, contents)
+        else:
+            for content in contents:
+                self._release(content.peer, content.size)
+        self.counters["transactions"] += outcome.transactions
+        for peer, error in outcome.errors:
+            self._refuse(covalue, peer, error)
+        for content in contents:
+            subscription = content.peer.subscribe(covalue)
+            if not subscription.in_step:
+                subscription.header = True
+                subscription.settle(covalue)
+        relay(covalue, outcome, fresh, self._deliver)
+        for peer in outcome.sent:
+            self._acks.ask(covalue, peer, correction=peer in outcome.gaps)
+        if created:
+            self._parking.arrived(covalue.id)
+
+    def _note_claims(self, covalue: CoValue, content: Parsed) -> Parsed:
+        """Of content for a tombstone only delete sessions are looked at; the rest is claimed."""
+        subscription = content.peer.subscribe(covalue)
+        claims = subscription.claims = dict(subscription.claims or {})
+        merge(claims, {e.session: e.end for e in content.entries if e.session[-1] != "$"})
+        content.entries = [e for e in content.entries if e.session[-1] == "$"]
+        return content
+
+    def _delete(
+        self,
+        covalue: CoValue,
+        contents: Iterable[Parsed],
+        signers: dict[str, bytes],
+        outcome: Outcome,
+    ) -> bool:
+        """Take the delete sessions. Returns whether one of them holds: all else is erased then."""
+        erased = False
+        for content in contents:
+            for entry in content.entries:
+                if entry.session[-1] != "$" or not entry.transactions:
+                    continue
+                author = parse_session_id(entry.session).author
+                signer = signers.get(author)
+                allowed = covalue.verdicts.get((author, entry.transactions[0].madeAt), False)
+                known = entry.session in covalue.counts
+                if not known and (signer is None or not allowed):
+                    error = ProtocolError(f"{author} may not delete {covalue.id}")
+                    outcome.errors.append((entry.peer, error))
+                elif take_deletion(covalue, entry, signer or b"", outcome):
+                    covalue.erase()
+                    erased = True
+        return erased
+
+    def _commit(self, covalue: CoValue, change: Change, contents: Iterable[Parsed]) -> None:
+        held: Counter[Peer] = Counter()
+        for content in contents:
+            held[content.peer] += content.size
+        acks: Acks = {}
+        covalue.acks = acks
+        covalue.pending += 1
+        covalue.ticket = self._journal.append(
+            change, partial(self._settled, covalue, change, acks, held)
+        )
+
+    def _settled(
+        self, covalue: CoValue, change: Change, acks: Acks, held: Counter[Peer], applied: bool
+    ) -> None:
+        covalue.pending -= 1
+        for peer, size in held.items():
+            self._release(peer, size)
+        if not applied:
+            self._conflict(covalue)
+            return
+        for chunk in change.chunks:
+            if not covalue.deleted or chunk.session[-1] == "$":
+                covalue.durable[chunk.session] = chunk.first + chunk.count
+        self._acks.settled(covalue, acks)
+
+    def _conflict(self, covalue: CoValue) -> None:
+        """Somebody else wrote to the database: start over with what it says now."""
+        log.error("store.conflict", covalue=covalue.id)
+        for peer in list(covalue.subscribers):
+            peer.disconnect(1012, "try again")
+        covalue.release()
+
+    def _refuse(self, covalue: CoValue, peer: Peer, error: Exception) -> None:
+        self.counters["refused"] += 1
+        log.info("content.refused", covalue=covalue.id, peer=peer.name, error=str(error))

@@ -1,0 +1,75 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import anyio
+
+from server import log
+from server.config import ENVIRONMENT_PREFIX, default, load_settings, meaning
+from server.errors import BadSettings, ServerError
+from server.service import serve
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, and the exit code of every bad setting."""
+        self.exit(BadSettings.exit_code, f"{self.prog}: {message}\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="bandstand", description="A self-hosted sync server for Jazz apps.")
+    parser.add_argument("--version", action="version", version=f"bandstand {version('bandstand')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serving = commands.add_parser(
+        "serve",
+        help="run the server",
+        description="Run the server until SIGTERM or SIGINT.",
+        epilog="Every setting, these and more, can also be given as an environment variable "
+        f"({ENVIRONMENT_PREFIX}PORT=4200) or in a TOML file (port = 4200).",
+    )
+    serving.add_argument("--config", metavar="FILE", help="TOML file with settings")
+    for name in ("host", "port", "db", "log_level", "log_format"):
+        serving.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default(name)),
+            default=argparse.SUPPRESS,
+            metavar=name.rpartition("_")[2].upper(),
+            help=f"{meaning(name)} Default: {default(name)}.",
+        )
+    for name in ("in_memory", "open"):
+        serving.add_argument(
+            f"--{name.replace('_', '-')}",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help=meaning(name),
+        )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the code that `server.errors` documents."""
+    given: dict[str, Any] = vars(_parser().parse_args(arguments))
+    given.pop("command")
+    config = given.pop("config") or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    try:
+        if "db" in given and given.get("in_memory"):
+            raise BadSettings("--db and --in-memory exclude each other")
+        settings = load_settings(given, os.environ, config)
+        log.configure(settings.log_level, settings.log_format)
+        anyio.run(serve, settings)
+    except* ServerError as group:
+        error = _first(group)
+        sys.stderr.write(f"bandstand: {error}\n")
+        sys.exit(error.exit_code)
+
+
+def _first(group: BaseExceptionGroup[ServerError]) -> ServerError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

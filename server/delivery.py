@@ -1,0 +1,249 @@
+"""Delivery: bringing one peer in step with CoValues, from the store, dependencies first.
+
+A delivery takes what was asked for, adds the dependencies that the peer lacks, reads what is
+missing and sends it in pieces, never faster than the outbox drains. What is appended meanwhile is
+kept (`Subscription.tail`) and follows. Between two reads, requests of a more urgent lane go first,
+so a large file does not hold up a small group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import structlog
+
+from protocol.content import Chunk, PieceBuilder, without_first
+from protocol.known_state import Sessions, lacking
+from server.covalue import CoValue
+from server.errors import StoreUnavailable
+from server.journal import Journal
+from server.outbox import LANE_OF_PRIORITY
+from server.peer import Peer, Subscription
+from server.residents import Residents
+from server.store import Range, Store
+
+log: Final = structlog.get_logger(__name__)
+
+_BATCH: Final = 64
+_READ_BYTES: Final = 256 * 1024
+_RETRY_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Job:
+    """One CoValue on its way to the peer."""
+
+    covalue: CoValue
+    subscription: Subscription
+    known: Sessions
+    """The subscription's own; another one means that the peer spoke meanwhile."""
+    builder: PieceBuilder
+    ranges: list[Range]
+    target: Sessions
+    answer: bool
+    sent: bool = False
+
+
+class Delivery:
+    """The deliveries to one peer. A task runs only while there is something to deliver."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        residents: Residents,
+        journal: Journal,
+        store: Store,
+        answer: Callable[[CoValue, Peer], None],
+        start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+    ) -> None:
+        """`answer` sends a `known`; `start` starts a task."""
+        self._peer = peer
+        self._residents = residents
+        self._journal = journal
+        self._store = store
+        self._answer = answer
+        self._start = start
+        self._requests: tuple[dict[str, bool], ...] = ({}, {}, {})
+        self._active: set[str] = set()
+        self._running = False
+
+    def request(self, covalue: CoValue, *, answer: bool = False) -> None:
+        """Bring the peer in step with `covalue`; if that takes nothing, `answer` all the same."""
+        if self._peer.closed:
+            return
+        priority = 3 if covalue.header is None else covalue.header.priority
+        requests = self._requests[LANE_OF_PRIORITY[priority] - 1]
+        requests[covalue.id] = requests.get(covalue.id, False) or answer
+        if not self._running:
+            self._running = True
+            self._start(self._run)
+
+    async def _run(self) -> None:
+        try:
+            while any(self._requests) and not self._peer.closed:
+                await self._serve_lane(len(self._requests))
+        finally:
+            self._running = False
+
+    async def _serve_lane(self, below: int) -> bool:
+        """Serve a batch of the most urgent lane below `below`. Returns whether there was one."""
+        for lane, requests in enumerate(self._requests[:below]):
+            batch = [i for i in requests if i not in self._active][: _BATCH if lane < 2 else 1]
+            if batch:
+                return await self._serve({i: requests.pop(i) for i in batch}, lane)
+        return False
+
+    async def _serve(self, batch: dict[str, bool], lane: int) -> bool:
+        order = await self._in_order(list(batch))
+        if self._active.intersection(order):
+            # Part of it is on its way already, in a delivery that waits for this one.
+            for covalue_id, answer in batch.items():
+                requests = self._requests[lane]
+                requests[covalue_id] = requests.get(covalue_id, False) or answer
+            return False
+        async with self._residents.held(order) as covalues:
+            jobs = [job for c in covalues if (job := self._plan(c, batch.get(c.id, False)))]
+            # What was planned may still be on its way to the disk; what comes later is in the tail.
+            await self._journal.settled(max((c.ticket for c in covalues), default=0))
+            self._active.update(job.covalue.id for job in jobs)
+            try:
+                await self._stream(jobs, lane)
+            finally:
+                self._active.difference_update(job.covalue.id for job in jobs)
+        return True
+
+    async def _in_order(self, ids: list[str]) -> list[str]:
+        """The ids and the dependencies that the peer is not in step with, those first."""
+        edges: dict[str, list[str]] = {}
+        frontier = ids
+        while frontier:
+            async with self._residents.held(frontier) as covalues:
+                for covalue in covalues:
+                    edges[covalue.id] = [
+                        d for d in covalue.dependencies if not self._is_in_step_with(d)
+                    ]
+            frontier = list({d for c in frontier for d in edges[c] if d not in edges})
+        order: dict[str, None] = {}
+        entered: set[str] = set()
+        stack = list(reversed(ids))
+        while stack:
+            covalue_id = stack[-1]
+            if covalue_id not in entered:
+                entered.add(covalue_id)
+                stack += [d for d in edges[covalue_id] if d not in entered]
+            else:
+                stack.pop()
+                order[covalue_id] = None
+        return list(order)
+
+    def _is_in_step_with(self, covalue_id: str) -> bool:
+        subscription = self._peer.subscriptions.get(covalue_id)
+        return subscription is not None and subscription.in_step
+
+    def _plan(self, covalue: CoValue, answer: bool) -> _Job | None:
+        """What to send of `covalue`, from here on; `None` if the peer is in step already."""
+        subscription = self._peer.subscribe(covalue)
+        self._peer.lagging.discard(covalue.id)
+        header = covalue.header
+        if header is None or subscription.settle(covalue):
+            if answer:
+                self._answer(covalue, self._peer)
+            return None
+        self._peer.set_lane(covalue, subscription)
+        known = subscription.known
+        assert known is not None
+        missing = lacking(known, covalue.counts)
+        subscription.open_tail()
+        return _Job(
+            covalue=covalue,
+            subscription=subscription,
+            known=known,
+            builder=PieceBuilder(header, with_header=not subscription.header, expect_until=missing),
+            ranges=[Range(covalue.id, s, known.get(s, 0), n) for s, n in missing.items()],
+            target=missing,
+            answer=answer,
+        )
+
+    async def _stream(self, jobs: list[_Job], lane: int) -> None:
+        rows = self._read([wanted for job in jobs for wanted in job.ranges], lane)
+        row = await anext(rows, None)
+        for job in jobs:
+            for wanted in job.ranges:
+                while row is not None and row[0] == wanted[:2]:
+                    self._add(job, row[1])
+                    row = await anext(rows, None)
+            self._finish(job)
+            if self._peer.closed:
+                break
+        await rows.aclose()
+
+    async def _read(
+        self, ranges: list[Range], lane: int
+    ) -> AsyncGenerator[tuple[tuple[str, str], Chunk], None]:
+        """The chunks of the ranges, in order, each with its CoValue and session.
+
+        Read as the outbox takes them, and with more urgent requests between two reads.
+        """
+        while ranges and not self._peer.closed:
+            await self._peer.outbox.room()
+            while await self._serve_lane(lane):
+                pass
+            try:
+                rows = await self._store.read(ranges, _READ_BYTES)
+            except StoreUnavailable as error:
+                log.error("store.unreadable", error=str(error))
+                await anyio.sleep(_RETRY_S)
+                continue
+            for wanted, chunk in rows:
+                yield (wanted.covalue, wanted.session), chunk
+            if not rows:
+                return
+            last, chunk = rows[-1]
+            del ranges[: ranges.index(last)]
+            if chunk.first + chunk.count < last.stop:
+                ranges[0] = last._replace(start=chunk.first + chunk.count)
+            else:
+                del ranges[0]
+
+    def _add(self, job: _Job, chunk: Chunk) -> None:
+        if job.subscription.known is not job.known or self._peer.closed:
+            return
+        held = job.known.get(chunk.session, 0)
+        if chunk.first + chunk.count <= held:
+            return
+        if chunk.first > held:
+            log.error("store.gap", covalue=job.covalue.id, session=chunk.session, index=held)
+            return
+        if chunk.first < held:
+            chunk = without_first(chunk, held - chunk.first)
+        piece = job.builder.add(chunk)
+        job.known[chunk.session] = chunk.first + chunk.count
+        self._send(job, piece)
+
+    def _finish(self, job: _Job) -> None:
+        subscription, covalue = job.subscription, job.covalue
+        if subscription.known is not job.known or self._peer.closed:
+            return
+        self._send(job, job.builder.end())
+        subscription.header = True
+        if job.answer and not job.sent:
+            self._answer(covalue, self._peer)
+        complete = not lacking(job.known, job.target)
+        if complete and subscription.tail is not None:
+            for piece in subscription.tail:
+                self._peer.send(subscription, piece)
+            subscription.known = subscription.tail = None
+        elif subscription.settle(covalue):
+            pass
+        elif complete or covalue.deleted:
+            self.request(covalue)
+        else:
+            subscription.tail = None
+
+    def _send(self, job: _Job, piece: bytes | None) -> None:
+        if piece is not None:
+            job.sent = True
+            self._peer.send(job.subscription, piece)

@@ -1,0 +1,59 @@
+"""What can go wrong on the server's side, and with which exit code a command then ends.
+
+    BandstandError
+    └── ServerError
+        ├── BadSettings        64  a setting that is unknown, malformed, unsafe or contradictory
+        ├── PortUnavailable    69  the address cannot be listened on
+        └── StoreError         74  the database cannot be used
+            ├── ForeignDatabase    65  the file is not a bandstand database, or is damaged
+            ├── NewerDatabase      65  the file was written by a newer bandstand
+            └── StoreUnavailable   74  a write or read failed now and may succeed later
+
+Exit codes are those of BSD's sysexits.h.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from protocol.errors import BandstandError
+
+
+class ServerError(BandstandError):
+    """An error that ends a command with one line and an exit code."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class BadSettings(ServerError):
+    """A setting that is unknown, malformed, unsafe or contradictory."""
+
+    exit_code = 64
+
+
+class PortUnavailable(ServerError):
+    """The address cannot be listened on."""
+
+    exit_code = 69
+
+
+class StoreError(ServerError):
+    """The database cannot be used."""
+
+    exit_code = 74
+
+
+class ForeignDatabase(StoreError):
+    """The file is not a bandstand database, or is damaged."""
+
+    exit_code = 65
+
+
+class NewerDatabase(StoreError):
+    """The file was written by a newer bandstand."""
+
+    exit_code = 65
+
+
+class StoreUnavailable(StoreError):
+    """A read or write failed now (disk full, I/O error) and may succeed later."""

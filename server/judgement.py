@@ -1,0 +1,67 @@
+"""May this author delete that CoValue? Reads the owning group's history and folds it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from protocol.dependencies import map_sets
+from protocol.roles import Group
+from protocol.transaction import Transaction
+from server.journal import Journal
+from server.residents import Residents
+from server.store import Range, Store
+
+_GROUPS: Final = 1_000
+_READ_BYTES: Final = 4 * 1024 * 1024
+_decode: Final = msgspec.json.Decoder(list[Transaction]).decode
+
+
+class Judge:
+    """Reads groups from the store to say who had which role."""
+
+    def __init__(self, residents: Residents, journal: Journal, store: Store) -> None:
+        self._residents = residents
+        self._journal = journal
+        self._store = store
+
+    async def may_delete(self, group_id: str, author: str, at: int) -> bool:
+        """Whether `author` was an admin of the group at `at` (ms), inherited roles included."""
+        groups: dict[str, Group] = {}
+        wanted = {group_id}
+        while wanted and len(groups) < _GROUPS:
+            covalue_id = wanted.pop()
+            parents = await self._read(covalue_id, groups)
+            wanted |= parents - groups.keys()
+        group = groups.get(group_id)
+        return group is not None and group.role_of(author, at) == "admin"
+
+    async def _read(self, covalue_id: str, groups: dict[str, Group]) -> set[str]:
+        """Add the group to `groups`; return what it ever named as a parent."""
+        async with self._residents.held([covalue_id]) as (covalue,):
+            if covalue.header is None or not covalue.header.is_group:
+                return set()
+            await self._journal.settled(covalue.ticket)
+            group = groups[covalue_id] = Group(covalue.header, groups)
+            parents: set[str] = set()
+            for session, count in list(covalue.durable.items()):
+                transactions: list[Transaction] = []
+                while len(transactions) < count:
+                    rows = await self._store.read(
+                        [Range(covalue_id, session, len(transactions), count)], _READ_BYTES
+                    )
+                    if not rows:
+                        break
+                    for _, chunk in rows:
+                        texts = _decode(b"[" + chunk.data + b"]")
+                        transactions += texts[len(transactions) - chunk.first :]
+                group.add_session(session, transactions)
+                for transaction in transactions:
+                    if isinstance(transaction.changes, str) and "parent_" in transaction.changes:
+                        parents |= {
+                            key.removeprefix("parent_")
+                            for key, _ in map_sets(transaction.changes)
+                            if key.startswith("parent_")
+                        }
+            return parents

@@ -1,0 +1,27 @@
+"""Limits of the node. The service fills them from the operator's settings (`config`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds, in bytes and seconds, that hold whatever a peer does or fails to read."""
+
+    memory_bytes: int
+    """CoValues kept in memory; idle ones are let go beyond it."""
+    outbox_bytes: int
+    """Content that waits for one peer."""
+    held_bytes: int
+    """Content received from one peer and not yet durable; beyond it, it is not read from."""
+    total_held_bytes: int
+    """The same over all peers."""
+    parked_bytes: int
+    """Content of one peer that waits for CoValues which it has not sent."""
+    parked_s: float
+    """How long it waits."""
+    asked: int = 10_000
+    """CoValues that one peer may be asked for at a time."""
+    batches: int = 100
+    """`reconcile` batches of one peer that may be open."""

@@ -1,0 +1,365 @@
+"""The node: routes each message to its CoValue and its peers.
+
+Everything here runs on the event loop's thread, in turns. What arrives in one turn of the loop is
+gathered per CoValue and dealt with together. A CoValue that needs something from the store first
+(itself, a dependency, a running hash, a verdict) is left `busy` until a task has fetched it; its
+messages wait in its inbox, in their order, and nobody else's do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from protocol.errors import MalformedMessage
+from protocol.frames import split_frame
+from protocol.ids import is_covalue_id
+from protocol.known_state import covers, merge
+from protocol.messages import (
+    Content,
+    Done,
+    Known,
+    Load,
+    Reconcile,
+    ReconcileAck,
+    decode_message,
+    decode_sessions,
+    encode_known,
+)
+from server.acceptance import Acceptance
+from server.acks import Acknowledger
+from server.covalue import CoValue, Item
+from server.delivery import Delivery
+from server.journal import Journal
+from server.judgement import Judge
+from server.limits import Limits
+from server.parking import Parking
+from server.peer import Peer
+from server.reconcile import Reconciler
+from server.residents import Residents
+from server.store import Store
+
+log: Final = structlog.get_logger(__name__)
+
+_TURN_S: Final = 0.02
+_SWEEP_S: Final = 5.0
+_NESTING: Final = 32
+
+
+class Node:
+    """Who has what, and who is to learn of it. One per process; `run` must be running."""
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        *,
+        clock: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        """`clock` gives seconds, `call_soon` runs a function in the loop's next turn."""
+        self.limits = limits
+        self._store = store
+        self._clock = clock
+        self._call_soon = call_soon
+        self._tasks: TaskGroup | None = None
+        self._deliveries: dict[Peer, Delivery] = {}
+        self._ready: OrderedDict[str, CoValue] = OrderedDict()
+        self._turn_due = False
+        self._nesting = 0
+        self._held_bytes = 0
+        self._throttled = False
+        self.acks = Acknowledger(Reconciler.answered)
+        self.journal = Journal(store, self._after_commit)
+        self.residents = Residents(store, limits.memory_bytes, self._wake)
+        self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
+        self._parking = Parking(limits, clock, self._wake, self._correct, self.residents.peek)
+        self._acceptance = Acceptance(
+            store,
+            self.residents,
+            self.journal,
+            Judge(self.residents, self.journal, store),
+            self._parking,
+            self.acks,
+            deliver=self._deliver,
+            release=self._release,
+            first=self._deal_with_first,
+            start=self._start,
+        )
+        self.counters: Counter[str] = self._acceptance.counters
+
+    @property
+    def peers(self) -> int:
+        """How many peers are connected."""
+        return len(self._deliveries)
+
+    async def run(
+        self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Work until `drain` has been called and everything appended is durable."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            tasks.start_soon(self.residents.run)
+            tasks.start_soon(self._sweep)
+            task_status.started()
+            await self.journal.run()
+            tasks.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Deal with what has arrived and let `run` end once it is durable and acknowledged."""
+        while self._ready:
+            self._turn()
+        self.journal.close()
+
+    def connect(self, peer: Peer) -> None:
+        """A peer is there."""
+        self._deliveries[peer] = Delivery(
+            peer, self.residents, self.journal, self._store, self.acks.ask, self._start
+        )
+        if self._throttled:
+            peer.throttle(True)
+
+    def disconnect(self, peer: Peer) -> None:
+        """A peer is gone; all that was remembered of it goes, too."""
+        peer.closed = True
+        self._deliveries.pop(peer, None)
+        self._parking.forget(peer)
+        for covalue_id in peer.subscriptions:
+            covalue = self.residents.peek(covalue_id)
+            if covalue is not None:
+                covalue.subscribers.pop(peer, None)
+                covalue.acks.pop(peer, None)
+                self.residents.forget_subscriber(covalue_id)
+        peer.subscriptions.clear()
+
+    def receive(self, peer: Peer, frame: bytes) -> None:
+        """Take in one frame. What is no message is dropped and counted, line by line."""
+        for line in split_frame(frame):
+            try:
+                message = decode_message(line)
+            except MalformedMessage as error:
+                self.counters["malformed"] += 1
+                log.info("message.malformed", peer=peer.name, error=str(error))
+                continue
+            if isinstance(message, Load | Known | Content):
+                if not is_covalue_id(message.id):
+                    self._receive_impossible(peer, message)
+                    continue
+                covalue = self.residents.get(message.id)
+                covalue.inbox.append(Item(peer, message, len(line)))
+                self._hold(peer, len(line))
+                self._wake(covalue)
+            elif isinstance(message, Reconcile):
+                self._reconcile(peer, message)
+            else:
+                assert isinstance(message, Done | ReconcileAck)
+
+    def catch_up(self, peer: Peer) -> None:
+        """The outbox has room again: deliver what did not fit."""
+        for covalue_id in list(peer.lagging):
+            self._deliver(peer, self.residents.get(covalue_id))
+
+    def _receive_impossible(self, peer: Peer, message: Load | Known | Content) -> None:
+        self.counters["malformed"] += 1
+        if isinstance(message, Load):
+            # An unanswered load would hold up the client's other loads for a minute.
+            peer.tell(encode_known(message.id, False, {}))
+
+    def _reconcile(self, peer: Peer, message: Reconcile) -> None:
+        if self._reconciler.accepts(peer, message):
+            self._start(lambda: self._reconciler.compare(peer, message))
+        else:
+            self.counters["refused"] += 1
+            log.info("reconcile.refused", peer=peer.name, values=len(message.values))
+
+    def _wake(self, covalue: CoValue) -> None:
+        """Have the inbox of `covalue` dealt with in the next turn."""
+        if covalue.inbox:
+            self._ready[covalue.id] = covalue
+            if not self._turn_due:
+                self._turn_due = True
+                self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Deal with all inboxes; go on in another turn if that takes long."""
+        self._turn_due = False
+        end = self._clock() + _TURN_S
+        while self._ready:
+            _, covalue = self._ready.popitem(last=False)
+            self._deal_with(covalue)
+            if self._ready and self._clock() >= end:
+                self._turn_due = True
+                self._call_soon(self._turn)
+                break
+        self.residents.trim()
+
+    def _deal_with_first(self, covalue: CoValue) -> None:
+        if self._nesting < _NESTING:
+            self._nesting += 1
+            self._ready.pop(covalue.id, None)
+            self._deal_with(covalue)
+            self._nesting -= 1
+        else:
+            self._wake(covalue)
+
+    def _deal_with(self, covalue: CoValue) -> None:
+        """Deal with the inbox, up to something that must be fetched first."""
+        if not covalue.resident:
+            self.residents.want(covalue)
+            return
+        if covalue.busy:
+            return
+        items, covalue.inbox = covalue.inbox, []
+        try:
+            self._deal_with_items(covalue, items)
+        except Exception:
+            # A fault of ours must not cost anybody but those whose messages met it.
+            log.exception("node.fault", covalue=covalue.id)
+            self.counters["faults"] += 1
+            for item in items:
+                item.peer.disconnect(1011, "internal error")
+        self.residents.touch(covalue)
+
+    def _deal_with_items(self, covalue: CoValue, items: list[Item]) -> None:
+        contents: list[Item] = []
+        for index, item in enumerate(items):
+            message = item.message
+            if item.peer.closed:
+                self._release(item.peer, item.size)
+            elif isinstance(message, Content):
+                contents.append(item)
+            elif isinstance(message, Known) and self._is_no_news(covalue, item.peer, message):
+                self._release(item.peer, item.size)
+            else:
+                if contents and not self._acceptance.take(covalue, contents):
+                    covalue.inbox += items[index:]
+                    return
+                contents = []
+                self._release(item.peer, item.size)
+                if isinstance(message, Load):
+                    self._load(covalue, item.peer, message)
+                else:
+                    self._known(covalue, item.peer, message)
+        if contents:
+            self._acceptance.take(covalue, contents)
+
+    @staticmethod
+    def _is_no_news(covalue: CoValue, peer: Peer, message: Known) -> bool:
+        """Whether a `known` only confirms what was sent: nearly every one does."""
+        subscription = peer.subscriptions.get(covalue.id)
+        return (
+            subscription is not None
+            and subscription.in_step
+            and message.header
+            and not message.isCorrection
+            and not peer.batches
+        )
+
+    def _load(self, covalue: CoValue, peer: Peer, message: Load) -> None:
+        """Answer with what lacks, or with the known state if nothing does."""
+        subscription = peer.subscribe(covalue)
+        subscription.replace(message.header, message.sessions)
+        if covalue.header is None:
+            # Who says that it holds what is not here is asked to send it.
+            self.acks.ask(covalue, peer, correction=message.header)
+            subscription.replace(False, {})
+            return
+        if covalue.deleted:
+            subscription.claims = dict(message.sessions)
+        ahead = not covalue.deleted and not covers(covalue.counts, message.sessions)
+        in_step = subscription.settle(covalue)
+        if in_step and covalue.dependencies <= peer.subscriptions.keys():
+            self.acks.ask(covalue, peer, correction=ahead)
+            return
+        if ahead:
+            self.acks.ask(covalue, peer, correction=True)
+        self._deliver(peer, covalue, answer=not ahead)
+
+    def _known(self, covalue: CoValue, peer: Peer, message: Known) -> None:
+        """Note what the peer holds and send what it lacks, but answer only the first time."""
+        try:
+            sessions = decode_sessions(message.sessions)
+        except MalformedMessage as error:
+            self.counters["malformed"] += 1
+            log.info("message.malformed", peer=peer.name, error=str(error))
+            return
+        if peer.batches:
+            Reconciler.answered(covalue, peer)
+        if covalue.header is None and not message.header:
+            return
+        first = covalue.id not in peer.subscriptions
+        subscription = peer.subscribe(covalue)
+        if covalue.deleted:
+            subscription.claims = dict(subscription.claims or {})
+            merge(subscription.claims, sessions)
+        if message.isCorrection:
+            subscription.replace(message.header, sessions)
+        else:
+            subscription.merge(message.header, sessions)
+        if covalue.header is None:
+            return
+        if subscription.settle(covalue):
+            if first:
+                self.acks.ask(covalue, peer)
+        elif subscription.tail is None and covalue.id not in peer.lagging:
+            self._deliver(peer, covalue)
+
+    def _deliver(self, peer: Peer, covalue: CoValue, *, answer: bool = False) -> None:
+        delivery = self._deliveries.get(peer)
+        if delivery is not None:
+            delivery.request(covalue, answer=answer)
+
+    def _correct(self, covalue: CoValue, peer: Peer) -> None:
+        self.acks.ask(covalue, peer, correction=True)
+
+    def _after_commit(self) -> None:
+        self.acks.flush()
+
+    def _hold(self, peer: Peer, size: int) -> None:
+        """Account for bytes that were received and not dealt with; stop reading if too many."""
+        peer.held_bytes += size
+        self._held_bytes += size
+        if peer.held_bytes > self.limits.held_bytes:
+            peer.throttle(True)
+        if self._held_bytes > self.limits.total_held_bytes and not self._throttled:
+            self._throttled = True
+            for other in self._deliveries:
+                other.throttle(True)
+
+    def _release(self, peer: Peer, size: int) -> None:
+        peer.held_bytes -= size
+        self._held_bytes -= size
+        if self._throttled and self._held_bytes <= self.limits.total_held_bytes // 2:
+            self._throttled = False
+            for other in self._deliveries:
+                if other.held_bytes <= self.limits.held_bytes // 2:
+                    other.throttle(False)
+        elif not self._throttled and peer.held_bytes <= self.limits.held_bytes // 2:
+            peer.throttle(False)
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` as a task of this node; a fault in it is logged and ends nothing else."""
+        if self._tasks is None:
+            return
+
+        async def guarded() -> None:
+            try:
+                await work()
+            except Exception:
+                self.counters["faults"] += 1
+                log.exception("node.fault")
+
+        self._tasks.start_soon(guarded)
+
+    async def _sweep(self) -> None:
+        while True:
+            await anyio.sleep(_SWEEP_S)
+            dropped = self._parking.expire()
+            if dropped:
+                self.counters["expired"] += dropped
+                log.info("content.expired", messages=dropped)

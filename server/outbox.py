@@ -1,0 +1,76 @@
+"""What waits to be sent to one peer, in order of urgency, bounded in bytes.
+
+Four lanes, served strictly in order: answers and requests, then content of priority 0 (accounts
+and groups), 3 and 6 (binary streams). Strictly, because a dependency never travels in a later lane
+than what depends on it: so no value ever overtakes one that it needs. Within a lane, first come,
+first served.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Literal
+
+import anyio
+
+from protocol.frames import FRAME_BYTES
+
+Lane = Literal[0, 1, 2, 3]
+CONTROL: Final = 0
+LANE_OF_PRIORITY: Final[dict[int, Lane]] = {0: 1, 3: 2, 6: 3}
+
+
+class Outbox:
+    """Messages for one peer. `limit` bytes of content are its bound; see `is_full`."""
+
+    def __init__(self, limit: int, on_ready: Callable[[], None]) -> None:
+        """`on_ready` is called when messages wait and the last call's have been taken."""
+        self._lanes: tuple[deque[bytes], ...] = (deque(), deque(), deque(), deque())
+        self._limit = limit
+        self._on_ready = on_ready
+        self._announced = False
+        self._room: anyio.Event | None = None
+        self.size = 0
+        """Bytes that wait."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more content should be put in; answers still may."""
+        return self.size >= self._limit
+
+    def put(self, lane: Lane, message: bytes) -> None:
+        """Queue one message."""
+        self._lanes[lane].append(message)
+        self.size += len(message)
+        if not self._announced:
+            self._announced = True
+            self._on_ready()
+
+    def take(self) -> bytes | None:
+        """The next frame: messages joined up to about 25 kB, or one larger message alone."""
+        batch: list[bytes] = []
+        size = 0
+        for lane in self._lanes:
+            while lane:
+                if batch and size + len(lane[0]) + 1 > FRAME_BYTES:
+                    return self._taken(batch)
+                message = lane.popleft()
+                batch.append(message)
+                size += len(message) + 1
+        self._announced = False
+        return self._taken(batch) if batch else None
+
+    async def room(self) -> None:
+        """Wait until the outbox is at most half full."""
+        while self.size > self._limit // 2:
+            if self._room is None:
+                self._room = anyio.Event()
+            await self._room.wait()
+
+    def _taken(self, batch: list[bytes]) -> bytes:
+        self.size -= sum(map(len, batch))
+        if self._room is not None and self.size <= self._limit // 2:
+            self._room.set()
+            self._room = None
+        return b"\n".join(batch)

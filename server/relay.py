@@ -1,0 +1,107 @@
+"""Live relay: who is sent what, right after something new was accepted.
+
+Every subscriber that was in step gets the same message, encoded once. Whoever cannot take it now
+(the outbox is full), or lacks a dependency that came with it, or has something else than the rest,
+falls back to what it is known to hold, and a delivery from the store brings it in step again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from protocol.content import PieceBuilder
+from protocol.known_state import Sessions, merge
+from server.covalue import CoValue
+from server.intake import Outcome
+from server.peer import Peer, Subscription
+
+Deliver = Callable[[Peer, CoValue], None]
+
+
+def relay(
+    covalue: CoValue, outcome: Outcome, fresh_dependencies: set[str], deliver: Deliver
+) -> None:
+    """Bring every subscriber in step after `outcome`, or ask for a delivery to it."""
+    news = _News(covalue, outcome)
+    for peer, subscription in covalue.subscribers.items():
+        sent = outcome.sent.get(peer)
+        lacks = any(d not in peer.subscriptions for d in fresh_dependencies)
+        if sent:
+            _after_sending(covalue, news, peer, subscription, sent, lacks, deliver)
+        elif not subscription.in_step:
+            if subscription.tail is None:
+                if covalue.id not in peer.lagging:
+                    deliver(peer, covalue)
+            elif lacks:
+                subscription.tail = None
+            else:
+                subscription.extend_tail(news.pieces())
+        elif not outcome.chunks:
+            continue
+        elif lacks:
+            subscription.replace(True, news.before())
+            deliver(peer, covalue)
+        elif peer.outbox.is_full:
+            subscription.replace(True, news.before())
+            peer.lagging.add(covalue.id)
+        else:
+            for piece in news.pieces():
+                peer.send(subscription, piece)
+
+
+def _after_sending(
+    covalue: CoValue,
+    news: _News,
+    peer: Peer,
+    subscription: Subscription,
+    sent: Sessions,
+    lacks: bool,
+    deliver: Deliver,
+) -> None:
+    """The sender holds what it sent, and is brought whatever else there is."""
+    if subscription.in_step:
+        if all(sent.get(session) == covalue.counts[session] for session in news.sessions):
+            if lacks:
+                deliver(peer, covalue)
+            return
+        known = news.before()
+        merge(known, sent)
+        subscription.replace(True, known)
+    else:
+        # What follows a delivery under way would be an echo.
+        subscription.tail = None
+        subscription.merge(True, sent)
+        if subscription.settle(covalue) and not lacks:
+            return
+    deliver(peer, covalue)
+
+
+class _News:
+    """What the outcome added, encoded when first asked for."""
+
+    def __init__(self, covalue: CoValue, outcome: Outcome) -> None:
+        self._covalue = covalue
+        self._outcome = outcome
+        self._pieces: list[bytes] | None = None
+        self.sessions = {c.session for c in outcome.chunks if c.session in covalue.counts}
+
+    def before(self) -> Sessions:
+        """The counts without what the outcome added; a new dictionary each time."""
+        counts = dict(self._covalue.counts)
+        for chunk in reversed(self._outcome.chunks):
+            if chunk.session in counts:
+                counts[chunk.session] = chunk.first
+        return {session: count for session, count in counts.items() if count}
+
+    def pieces(self) -> list[bytes]:
+        """The new transactions as `content` messages, nearly always one."""
+        if self._pieces is None:
+            assert self._covalue.header is not None
+            builder = PieceBuilder(self._covalue.header, with_header=False, expect_until=None)
+            pieces = [
+                builder.add(chunk)
+                for chunk in self._outcome.chunks
+                if chunk.session in self._covalue.counts
+            ]
+            self._pieces = [p for p in (*pieces, builder.end()) if p is not None]
+        return self._pieces

@@ -1,0 +1,124 @@
+"""The whole server, from start to stop, top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any, Final
+
+import anyio
+import structlog
+
+from server.config import Settings
+from server.errors import BadSettings
+from server.gateway import Gateway, is_loopback, listening
+from server.node import Node
+from server.store import Store
+from server.store.memory import MemoryStore
+from server.store.sqlite import SqliteStore
+
+log: Final = structlog.get_logger(__name__)
+
+_CLOSE_S: Final = 1.5
+SERVICE_RESTART: Final = 1012
+
+
+def check(settings: Settings) -> None:
+    """Raise `BadSettings` for settings that are unsafe together."""
+    if not settings.open and not is_loopback(settings.host):
+        raise BadSettings(
+            f"without keys everybody who reaches {settings.host} could use this server; listen on"
+            " 127.0.0.1 (behind a proxy that lets in whom you want), or accept it with --open"
+        )
+
+
+async def serve(settings: Settings) -> None:
+    """Run the server until SIGTERM or SIGINT.
+
+    Raises `ServerError` if it cannot start: unsafe settings, port taken, database unusable.
+    """
+    check(settings)
+    async with _store(settings) as store, anyio.create_task_group() as tasks:
+        loop = asyncio.get_running_loop()
+        node = Node(store, settings.limits(), clock=loop.time, call_soon=loop.call_soon)
+        gateway = Gateway(node, settings, lambda: _health(node))
+        settled = anyio.Event()
+
+        async def run_node(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+            await node.run(task_status=task_status)
+            settled.set()
+
+        await tasks.start(run_node)
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with listening(gateway) as (host, port):
+                _announce(settings, host, port)
+                tasks.start_soon(gateway.ping_all)
+                received = await anext(signals)
+            log.info("server.stopping", signal=received.name, peers=node.peers)
+            async with anyio.create_task_group() as stopping:
+                stopping.start_soon(_exit_at_second, signals)
+                await _stop(gateway, settled, settings.shutdown_seconds)
+                stopping.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
+    log.info("server.stopped")
+
+
+async def _stop(gateway: Gateway, settled: anyio.Event, deadline_s: float) -> None:
+    """Take in no more, make durable what has arrived, tell its senders, and close them."""
+    gateway.stop_reading()
+    gateway.node.drain()
+    with anyio.move_on_after(deadline_s) as deadline:
+        await settled.wait()
+    if deadline.cancelled_caught:
+        log.error("server.undurable", changes=gateway.node.journal.undurable)
+    await gateway.close_all(SERVICE_RESTART, "restart", _CLOSE_S)
+
+
+async def _exit_at_second(signals: AsyncIterator[signal.Signals]) -> None:
+    received = await anext(signals)
+    log.warning("server.killed", signal=received.name)
+    os._exit(128 + received)
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[Store]:
+    store: Store
+    if settings.in_memory:
+        store = MemoryStore()
+    else:
+        store = await SqliteStore.open(settings.db)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _health(node: Node) -> dict[str, Any]:
+    failure = node.journal.failure
+    return {
+        "status": "ok" if failure is None else "degraded",
+        "version": version("bandstand"),
+        "peers": node.peers,
+        "covalues_in_memory": len(node.residents),
+        "memory_bytes": node.residents.size,
+        "store": "ok" if failure is None else "unavailable",
+        "counters": dict(node.counters),
+    }
+
+
+def _announce(settings: Settings, host: str, port: int) -> None:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = "memory only, nothing is kept" if settings.in_memory else os.path.abspath(settings.db)
+    lines = [
+        f"bandstand {version('bandstand')} listens on ws://{address}",
+        f"stores in {where}",
+        "open: any key is accepted, for whoever reaches this address",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    log.info("server.started", host=host, port=port, in_memory=settings.in_memory)

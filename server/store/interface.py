@@ -1,0 +1,79 @@
+"""What a store must do.
+
+The node keeps one `Store`. It appends through `commit`, whose return means *durable*, and it reads
+what is durable. Appends are conditional: each states where its sessions stand, and the store
+refuses one that finds them elsewhere. So two writers can never fork a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from protocol.content import Chunk
+from protocol.known_state import Sessions
+
+
+@dataclass(slots=True)
+class StoredCoValue:
+    """All that the store knows of a CoValue, less its transactions."""
+
+    header: bytes
+    """The header's canonical text."""
+    deleted: bool
+    sessions: Sessions
+    dependencies: set[str]
+    """Members and parents named by a group's transactions; others follow from the header."""
+
+
+@dataclass(slots=True)
+class Change:
+    """What one commit does to one CoValue: all of it or nothing."""
+
+    covalue: str
+    header: bytes | None = None
+    """The canonical header of a new CoValue, which must not exist; `None` for one that must."""
+    dependencies: list[str] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    """Each one's `first` must be the number of transactions that its session then has."""
+    erase: bool = False
+    """Mark the CoValue as deleted and erase all but its delete sessions, before the chunks."""
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes the change holds."""
+        return len(self.header or b"") + sum(len(chunk.data) for chunk in self.chunks) + 200
+
+
+class Range(NamedTuple):
+    """Transactions `start` up to, not including, `stop` of a session."""
+
+    covalue: str
+    session: str
+    start: int
+    stop: int
+
+
+class Store(Protocol):
+    """Durable CoValues. One task commits at a time; reads may go on meanwhile."""
+
+    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+        """The CoValues among `ids` that are stored. Raises `StoreUnavailable`."""
+
+    async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
+        """Chunks that cover the ranges, in their order, until `limit` bytes are reached.
+
+        The first chunk of a range may begin before its start and the last may end past its stop. At
+        least one chunk comes back if there is any. Raises `StoreUnavailable`.
+        """
+
+    async def commit(self, changes: Sequence[Change]) -> list[bool]:
+        """Apply the changes in order; on return they are durable.
+
+        Says of each whether its conditions held; one whose conditions did not hold changed nothing.
+        Raises `StoreUnavailable` if none of them was applied.
+        """
+
+    async def close(self) -> None:
+        """Release files and threads. Nothing else may be called afterwards."""

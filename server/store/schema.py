@@ -1,0 +1,85 @@
+"""The format of the SQLite file, its version, and the way from one version to the next.
+
+    covalues      one row a CoValue: its id, its header's canonical text, whether it is deleted
+    sessions      one row a session: how many transactions it has
+    chunks        consecutive transactions of a session that one signature closes
+    dependencies  what a group's transactions name
+
+`PRAGMA application_id` says that the file is bandstand's, `PRAGMA user_version` which version.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from server.errors import ForeignDatabase, NewerDatabase
+
+APPLICATION_ID: Final = 0x62646E64  # "bdnd"
+
+_VERSION_1: Final = """
+CREATE TABLE covalues (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    header BLOB NOT NULL,
+    deleted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE sessions (
+    key INTEGER PRIMARY KEY,
+    covalue INTEGER NOT NULL REFERENCES covalues,
+    id TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    UNIQUE (covalue, id)
+) STRICT;
+CREATE TABLE chunks (
+    session INTEGER NOT NULL REFERENCES sessions,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    signature TEXT NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX chunks_in_order ON chunks (session, first);
+CREATE TABLE dependencies (
+    covalue INTEGER NOT NULL REFERENCES covalues,
+    id TEXT NOT NULL,
+    PRIMARY KEY (covalue, id)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final = [_VERSION_1]
+"""Each entry takes a file from the version that is its index to the next one."""
+
+
+def prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Create or migrate the file behind `connection`, all or nothing.
+
+    Raises `ForeignDatabase` if the file holds something else and `NewerDatabase` if its version is
+    one that this release does not know.
+    """
+    try:
+        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise ForeignDatabase(
+            f"{path} is no SQLite database ({error}); name another file"
+        ) from None
+    if application_id != APPLICATION_ID and (tables or application_id or version):
+        raise ForeignDatabase(f"{path} is a database of another program; name another file")
+    if version > len(MIGRATIONS):
+        raise NewerDatabase(
+            f"{path} has format {version}, this bandstand knows up to {len(MIGRATIONS)}; upgrade it"
+        )
+    if version == len(MIGRATIONS):
+        return
+    steps = "".join(MIGRATIONS[version:])
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {steps}"
+            f"PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;"
+        )
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.rollback()
+        raise

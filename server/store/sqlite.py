@@ -1,0 +1,253 @@
+"""The embedded default: one SQLite file, WAL, `synchronous=FULL`, one writer, one reader.
+
+Each call costs one hop to a connection's thread, so a whole commit (and a whole batch of reads) is
+one call. A commit that is under way cannot be taken back: it is shielded from cancellation, and
+what was cancelled around it is simply known less well.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import aiosqlite
+import anyio
+import msgspec
+
+from protocol.content import Chunk
+from server.errors import StoreError, StoreUnavailable
+from server.store.interface import Change, Range, StoredCoValue
+from server.store.schema import prepare
+
+T = TypeVar("T")
+
+_IDS: Final = msgspec.json.Encoder().encode
+_BUSY_S: Final = 5.0
+
+
+class _Thread(aiosqlite.Connection):
+    """A connection whose thread runs whole functions, not statements."""
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function` in the thread, to its end even if the caller is cancelled."""
+        result: T
+        with anyio.CancelScope(shield=True):
+            result = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file. Make one with `open`."""
+
+    def __init__(self, path: str, lock: int, writer: _Thread, reader: _Thread) -> None:
+        self._path = path
+        self._lock = lock
+        self._writer = writer
+        self._reader = reader
+
+    @classmethod
+    async def open(cls, path: str) -> SqliteStore:
+        """Open the file, creating or migrating it.
+
+        Raises `StoreError`: it cannot be opened or written, is another program's, or is newer.
+        """
+        lock = _lock(path)
+        writer = None
+        try:
+            writer = _Thread(partial(_connect, path), 64)
+            await writer
+            await writer.run(partial(_prepare, path=path))
+            reader = _Thread(partial(_connect, path, readonly=True), 64)
+            await reader
+        except BaseException as error:
+            if writer is not None:
+                await writer.close()
+            os.close(lock)
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"cannot use {path}: {error}") from None
+            raise
+        return cls(path, lock, writer, reader)
+
+    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+        """See `Store.load`."""
+        return await self._run(self._reader, partial(_load, ids=list(ids)))
+
+    async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
+        """See `Store.read`."""
+        return await self._run(self._reader, partial(_read, ranges=ranges, limit=limit))
+
+    async def commit(self, changes: Sequence[Change]) -> list[bool]:
+        """See `Store.commit`."""
+        return await self._run(self._writer, partial(_commit, changes=changes))
+
+    async def close(self) -> None:
+        """See `Store.close`. Empties the write-ahead log if nobody else has the file open."""
+        with anyio.CancelScope(shield=True):
+            await self._reader.close()
+            await self._writer.close()
+        os.close(self._lock)
+
+    async def _run(self, thread: _Thread, function: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await thread.run(function)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self._path}: {error}") from error
+
+
+class _Conflict(Exception):
+    """A change found its CoValue or a session elsewhere than it stated."""
+
+
+def _lock(path: str) -> int:
+    """Keep other bandstands off the file, and everybody off who is not its owner's.
+
+    Held on the file itself: a lock of its own kind, which SQLite's do not meet. The descriptor must
+    outlive the connections, as closing it would end their locks, too (POSIX `fcntl`).
+    """
+    try:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot open or create {path}: {error.strerror}; see --db") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise StoreError(f"{path} is in use by another bandstand") from None
+    return lock
+
+
+def _connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
+    if readonly:
+        connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA mmap_size = 268435456")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    prepare(connection, path)
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreError(f"{path}: the file system does not allow a write-ahead log ({mode})")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    # Fail now, not at the first edit, where the file cannot be written.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
+
+
+def _load(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
+    rows = connection.execute(
+        "SELECT key, id, header, deleted FROM covalues"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (_IDS(ids).decode(),),
+    ).fetchall()
+    by_key = {
+        key: (covalue_id, StoredCoValue(header, bool(deleted), {}, set()))
+        for key, covalue_id, header, deleted in rows
+    }
+    keys = (_IDS(list(by_key)).decode(),)
+    for key, session, count in connection.execute(
+        "SELECT covalue, id, count FROM sessions WHERE covalue IN (SELECT value FROM json_each(?))"
+        " ORDER BY key",
+        keys,
+    ):
+        by_key[key][1].sessions[session] = count
+    for key, dependency in connection.execute(
+        "SELECT covalue, id FROM dependencies WHERE covalue IN (SELECT value FROM json_each(?))",
+        keys,
+    ):
+        by_key[key][1].dependencies.add(dependency)
+    return dict(by_key.values())
+
+
+def _read(
+    connection: sqlite3.Connection, ranges: Sequence[Range], limit: int
+) -> list[tuple[Range, Chunk]]:
+    found: list[tuple[Range, Chunk]] = []
+    size = 0
+    for wanted in ranges:
+        rows = connection.execute(
+            "SELECT c.first, c.count, c.signature, c.data"
+            " FROM sessions s JOIN chunks c ON c.session = s.key"
+            " WHERE s.covalue = (SELECT key FROM covalues WHERE id = ?) AND s.id = ?"
+            " AND c.first >= coalesce("
+            "  (SELECT max(first) FROM chunks WHERE session = s.key AND first <= ?), 0)"
+            " AND c.first < ? ORDER BY c.first",
+            (wanted.covalue, wanted.session, wanted.start, wanted.stop),
+        )
+        for first, count, signature, data in rows:
+            found.append((wanted, Chunk(wanted.session, first, count, signature, data)))
+            size += len(data)
+            if size >= limit:
+                return found
+    return found
+
+
+def _commit(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[bool]:
+    applied = [True] * len(changes)
+    while True:
+        connection.execute("BEGIN IMMEDIATE")
+        index = 0
+        try:
+            for index, change in enumerate(changes):
+                if applied[index]:
+                    _apply(connection, change)
+            connection.execute("COMMIT")
+            return applied
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not isinstance(error, _Conflict):
+                raise
+            applied[index] = False
+
+
+def _apply(connection: sqlite3.Connection, change: Change) -> None:
+    execute: Callable[[str, tuple[Any, ...]], sqlite3.Cursor] = connection.execute
+    row = execute("SELECT key FROM covalues WHERE id = ?", (change.covalue,)).fetchone()
+    if (row is None) != (change.header is not None):
+        raise _Conflict
+    if row is None:
+        covalue = execute(
+            "INSERT INTO covalues (id, header) VALUES (?, ?)", (change.covalue, change.header)
+        ).lastrowid
+    else:
+        covalue = row[0]
+    if change.erase:
+        _erase(connection, covalue)
+    for dependency in change.dependencies:
+        execute("INSERT OR IGNORE INTO dependencies VALUES (?, ?)", (covalue, dependency))
+    for chunk in change.chunks:
+        row = execute(
+            "SELECT key, count FROM sessions WHERE covalue = ? AND id = ?", (covalue, chunk.session)
+        ).fetchone()
+        if chunk.first != (0 if row is None else row[1]):
+            raise _Conflict
+        if row is None:
+            session = execute(
+                "INSERT INTO sessions (covalue, id, count) VALUES (?, ?, ?)",
+                (covalue, chunk.session, chunk.count),
+            ).lastrowid
+        else:
+            session = row[0]
+            execute(
+                "UPDATE sessions SET count = ? WHERE key = ?", (chunk.first + chunk.count, session)
+            )
+        execute(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
+            (session, chunk.first, chunk.count, chunk.signature, chunk.data),
+        )
+
+
+def _erase(connection: sqlite3.Connection, covalue: int | None) -> None:
+    live = "SELECT key FROM sessions WHERE covalue = ? AND id NOT LIKE '%$'"
+    connection.execute(f"DELETE FROM chunks WHERE session IN ({live})", (covalue,))
+    connection.execute(f"DELETE FROM sessions WHERE key IN ({live})", (covalue,))
+    connection.execute("UPDATE covalues SET deleted = 1 WHERE key = ?", (covalue,))
