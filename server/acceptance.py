@@ -168,8 +168,10 @@ class Acceptance:
         for item, content in parsed:
             missing = {d for d in content.dependencies if not self._exists(d)}
             if missing or self._parking.holds(covalue, item.peer):
-                self.counters["parked"] += 1
                 self._release(item.peer, item.size)
+                if item.peer.closed:
+                    continue
+                self.counters["parked"] += 1
                 self._parking.park(covalue, item, missing)
                 self._break_circle(covalue, content)
             else:

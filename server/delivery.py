@@ -9,7 +9,7 @@ so a large file does not hold up a small group.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
@@ -44,6 +44,8 @@ class _Job:
     ranges: list[Range]
     target: Sessions
     answer: bool
+    built: Sessions = field(default_factory=dict)
+    """What is in the builder and not sent yet."""
     sent: bool = False
 
 
@@ -211,7 +213,7 @@ class Delivery:
     def _add(self, job: _Job, chunk: Chunk) -> None:
         if job.subscription.known is not job.known or self._peer.closed:
             return
-        held = job.known.get(chunk.session, 0)
+        held = job.built.get(chunk.session, job.known.get(chunk.session, 0))
         if chunk.first + chunk.count <= held:
             return
         if chunk.first > held:
@@ -219,16 +221,14 @@ class Delivery:
             return
         if chunk.first < held:
             chunk = without_first(chunk, held - chunk.first)
-        piece = job.builder.add(chunk)
-        job.known[chunk.session] = chunk.first + chunk.count
-        self._send(job, piece)
+        self._send(job, job.builder.add(chunk))
+        job.built[chunk.session] = chunk.first + chunk.count
 
     def _finish(self, job: _Job) -> None:
         subscription, covalue = job.subscription, job.covalue
         if subscription.known is not job.known or self._peer.closed:
             return
         self._send(job, job.builder.end())
-        subscription.header = True
         if job.answer and not job.sent:
             self._answer(covalue, self._peer)
         complete = not lacking(job.known, job.target)
@@ -245,5 +245,7 @@ class Delivery:
 
     def _send(self, job: _Job, piece: bytes | None) -> None:
         if piece is not None:
-            job.sent = True
+            job.sent = job.subscription.header = True
+            job.known.update(job.built)
+            job.built.clear()
             self._peer.send(job.subscription, piece)

@@ -127,6 +127,8 @@ class Node:
     def disconnect(self, peer: Peer) -> None:
         """A peer is gone; all that was remembered of it goes, too."""
         peer.closed = True
+        peer.outbox.close()
+        self._held_bytes -= peer.held_bytes
         self._deliveries.pop(peer, None)
         self._parking.forget(peer)
         for covalue_id in peer.subscriptions:
@@ -229,10 +231,11 @@ class Node:
         contents: list[Item] = []
         for index, item in enumerate(items):
             message = item.message
-            if item.peer.closed:
-                self._release(item.peer, item.size)
-            elif isinstance(message, Content):
+            if isinstance(message, Content):
+                # Also from a peer that is gone: its last edit may be nowhere else.
                 contents.append(item)
+            elif item.peer.closed:
+                continue
             elif isinstance(message, Known) and self._is_no_news(covalue, item.peer, message):
                 self._release(item.peer, item.size)
             else:
@@ -332,6 +335,8 @@ class Node:
                 other.throttle(True)
 
     def _release(self, peer: Peer, size: int) -> None:
+        if peer.closed:
+            return
         peer.held_bytes -= size
         self._held_bytes -= size
         if self._throttled and self._held_bytes <= self.limits.total_held_bytes // 2:

@@ -61,6 +61,16 @@ class Outbox:
         self._announced = False
         return self._taken(batch) if batch else None
 
+    def close(self) -> None:
+        """Forget what waits; nobody will take it. Whoever waits for room goes on."""
+        for lane in self._lanes:
+            lane.clear()
+        self.size = 0
+        self._announced = True
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
     async def room(self) -> None:
         """Wait until the outbox is at most half full."""
         while self.size > self._limit // 2:

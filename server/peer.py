@@ -111,11 +111,12 @@ class Peer:
             self.outbox.put(subscription.lane, message)
 
     def subscribe(self, covalue: CoValue) -> Subscription:
-        """The subscription to `covalue`, made if there is none."""
+        """The subscription to `covalue`, made if there is none (and forgotten if all is over)."""
         subscription = self.subscriptions.get(covalue.id)
         if subscription is None:
-            subscription = self.subscriptions[covalue.id] = Subscription()
-            covalue.subscribers[self] = subscription
+            subscription = Subscription()
+            if not self.closed:
+                self.subscriptions[covalue.id] = covalue.subscribers[self] = subscription
         return subscription
 
     def set_lane(self, covalue: CoValue, subscription: Subscription) -> None:

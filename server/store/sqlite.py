@@ -204,7 +204,7 @@ def _commit(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[b
         except BaseException as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if not isinstance(error, _Conflict):
+            if not isinstance(error, _Conflict | sqlite3.IntegrityError | sqlite3.DataError):
                 raise
             applied[index] = False
 

@@ -1,0 +1,115 @@
+"""Memory follows use: values are let go and come back; reading is bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from server.errors import StoreUnavailable
+from server.store.memory import MemoryStore
+from tests.integration.sync.stage import LIMITS, Band, GatedStore, known, stage
+from tests.signing import content
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_idle_values_are_let_go_and_come_back_with_everything() -> None:
+    limits = replace(LIMITS, memory_bytes=20_000)
+    async with stage(limits=limits) as running:
+        alice, bob = running.client(), running.client()
+        bands = [Band(f"player {n}") for n in range(30)]
+        for band in bands:
+            await alice.upload(*band.first())
+        bob.load(bands[0].map.id)
+        await bob.take(3)
+        alice.load(bands[-1].map.id, {bands[-1].session.id: 1})
+        await alice.next()
+        assert running.node.residents.size <= limits.memory_bytes
+        assert len(running.node.residents) < 20
+        # The running hash is gone, too, and subscribers are still subscribed.
+        alice.send(bands[0].edit("after a rest"))
+        assert await alice.next() == known(bands[0].map, {bands[0].session.id: 2})
+        assert (await bob.next())["new"][bands[0].session.id]["after"] == 1
+
+
+async def test_edits_go_on_after_a_restart_and_forgeries_still_fail() -> None:
+    store, band = MemoryStore(), Band()
+    async with stage(store) as running:
+        await running.client().upload(*band.first())
+    for count in (2, 3, 4):
+        run = band.run(f"edit {count}")
+        async with stage(store) as running:
+            alice = running.client()
+            for value, session in (
+                (band.account, band.account_session),
+                (band.group, band.group_session),
+                (band.map, band.session),
+            ):
+                alice.load(value.id, {session.id: 1 if session is not band.session else count - 1})
+                await alice.next()
+            forged = run.with_flipped_signature()
+            alice.send(content(band.map, {band.session.id: forged}))
+            assert await alice.next() == known(band.map, {band.session.id: count - 1})
+            alice.send(content(band.map, {band.session.id: run}))
+            assert await alice.next() == known(band.map, {band.session.id: count})
+
+
+async def test_a_peer_whose_content_is_not_durable_is_not_read_from() -> None:
+    store = GatedStore(MemoryStore())
+    limits = replace(LIMITS, held_bytes=50_000)
+    async with stage(store, limits) as running:
+        band, other, alice, bob = Band(), Band("bob"), running.client(), running.client()
+        await alice.upload(*band.first())
+        await bob.upload(*other.first())
+        store.shut()
+        alice.send(*[band.edit("x" * 10_000) for _ in range(10)])
+        await store.waiting.wait()
+        assert not alice.allowed
+        assert bob.allowed
+        store.gate.set()
+        assert await alice.next() == known(band.map, {band.session.id: 11})
+        assert alice.allowed
+        assert alice.peer.held_bytes == 0
+
+
+async def test_nobody_is_read_from_when_too_much_is_not_durable() -> None:
+    store = GatedStore(MemoryStore())
+    limits = replace(LIMITS, total_held_bytes=50_000)
+    async with stage(store, limits) as running:
+        band, alice, bob = Band(), running.client(), running.client()
+        await alice.upload(*band.first())
+        store.shut()
+        alice.send(*[band.edit("x" * 10_000) for _ in range(10)])
+        await store.waiting.wait()
+        late = running.client()
+        assert not (alice.allowed or bob.allowed or late.allowed)
+        store.gate.set()
+        await alice.next()
+        assert alice.allowed
+        assert bob.allowed
+        assert late.allowed
+
+
+async def test_a_store_that_fails_delays_acknowledgements_and_recovers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.journal._RETRY_S", (0.0,))
+    store = GatedStore(MemoryStore())
+    async with stage(store) as running:
+        band, alice, bob = Band(), running.client(), running.client()
+        await alice.upload(*band.first())
+        store.failing = True
+        commits = store.commits
+        alice.send(band.edit("waits"))
+        while store.commits < commits + 3:
+            await anyio.lowlevel.checkpoint()
+        assert isinstance(running.node.journal.failure, StoreUnavailable)
+        # Reading goes on.
+        bob.load(band.account.id)
+        assert (await bob.next())["id"] == band.account.id
+        assert not alice._messages
+        store.failing = False
+        assert await alice.next() == known(band.map, {band.session.id: 2})
+        assert running.node.journal.failure is None
