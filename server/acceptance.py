@@ -12,19 +12,16 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final
 
-import anyio
 import structlog
 
-from protocol.content import split_transactions
 from protocol.errors import ProtocolError
 from protocol.header import Header
 from protocol.ids import parse_session_id, signer_key
 from protocol.known_state import merge
 from protocol.messages import Content, encode_known
-from protocol.session_log import Chain
 from server.acks import Acknowledger
+from server.backpressure import Backpressure
 from server.covalue import Acks, CoValue, Item, Writer
-from server.errors import StoreUnavailable
 from server.intake import (
     Outcome,
     Parsed,
@@ -37,14 +34,13 @@ from server.journal import Journal
 from server.judgement import Judge
 from server.parking import Parking
 from server.peer import Peer
+from server.rehash import rehash
 from server.relay import relay
 from server.residents import Residents
-from server.store import Change, Range, Store
+from server.store.interface import Change
+from server.store.patient import PatientReads
 
 log: Final = structlog.get_logger(__name__)
-
-_READ_BYTES: Final = 4 * 1024 * 1024
-_RETRY_S: Final = 1.0
 
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
@@ -54,31 +50,31 @@ class Acceptance:
 
     def __init__(
         self,
-        store: Store,
+        reads: PatientReads,
         residents: Residents,
         journal: Journal,
         judge: Judge,
         parking: Parking,
         acks: Acknowledger,
+        backpressure: Backpressure,
         *,
         deliver: Callable[[Peer, CoValue], None],
-        release: Callable[[Peer, int], None],
         first: Callable[[CoValue], None],
         start: Start,
     ) -> None:
         """What to do is the node's, so that this need not know it.
 
-        `deliver` brings a peer in step, `release` frees bytes that were held of a peer, `first` has
-        an inbox dealt with at once, `start` starts a task.
+        `deliver` brings a peer in step, `first` has an inbox dealt with at once, `start` starts a
+        task.
         """
-        self._store = store
+        self._reads = reads
         self._residents = residents
         self._journal = journal
         self._judge = judge
         self._parking = parking
         self._acks = acks
         self._deliver = deliver
-        self._release = release
+        self._release = backpressure.release
         self._first = first
         self._start = start
         self.counters: Counter[str] = Counter()
@@ -224,42 +220,16 @@ class Acceptance:
     ) -> None:
         assert header.group is not None
         for author, at in questions:
-            while True:
-                try:
-                    verdict = await self._judge.may_delete(header.group, author, at)
-                except StoreUnavailable as error:
-                    log.error("store.unreadable", error=str(error))
-                    await anyio.sleep(_RETRY_S)
-                else:
-                    break
+            verdict = await self._judge.may_delete(header.group, author, at)
             covalue.verdicts[author, at] = verdict
 
     async def _rehash(self, covalue: CoValue, sessions: set[str]) -> None:
-        """Run the stored transactions of the sessions through their hash chains."""
         await self._journal.settled(covalue.ticket)
         for session in sessions:
-            count = covalue.counts.get(session, 0)
-            signer = self._signer(parse_session_id(session).author)
-            chain, held = Chain(), 0
-            while held < count:
-                try:
-                    rows = await self._store.read(
-                        [Range(covalue.id, session, held, count)], _READ_BYTES
-                    )
-                except StoreUnavailable as error:
-                    log.error("store.unreadable", error=str(error))
-                    await anyio.sleep(_RETRY_S)
-                    continue
-                for _, chunk in rows:
-                    if chunk.first != held:
-                        break
-                    chain.extend(split_transactions(chunk.data))
-                    held += chunk.count
-                if not rows:
-                    log.error("store.gap", covalue=covalue.id, session=session, index=held)
-                    break
             # An author that is no account (it cannot be, in a sound store) verifies nothing.
-            covalue.writers[session] = Writer(chain, signer or bytes(32))
+            signer = self._signer(parse_session_id(session).author) or bytes(32)
+            chain = await rehash(self._reads, covalue.id, session, covalue.counts.get(session, 0))
+            covalue.writers[session] = Writer(chain, signer)
 
     def _signer(self, author: str) -> bytes | None:
         """The public key of an author's sessions; `None` if it is no account."""
@@ -312,10 +282,10 @@ class Acceptance:
         for peer, error in outcome.errors:
             self._refuse(covalue, peer, error)
         for content in contents:
-            subscription = content.peer.subscribe(covalue)
+            subscription = covalue.subscribe(content.peer)
             if not subscription.in_step:
                 subscription.header = True
-                subscription.settle(covalue)
+                subscription.settle(covalue.counts)
         relay(covalue, outcome, fresh, self._deliver)
         for peer in outcome.sent:
             self._acks.ask(covalue, peer, correction=peer in outcome.gaps)
@@ -324,7 +294,7 @@ class Acceptance:
 
     def _note_claims(self, covalue: CoValue, content: Parsed) -> Parsed:
         """Of content for a tombstone only delete sessions are looked at; the rest is claimed."""
-        subscription = content.peer.subscribe(covalue)
+        subscription = covalue.subscribe(content.peer)
         claims = subscription.claims = dict(subscription.claims or {})
         merge(claims, {e.session: e.end for e in content.entries if e.session[-1] != "$"})
         content.entries = [e for e in content.entries if e.session[-1] == "$"]

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from logging import Logger
+from typing import Final, Protocol, cast
 
 import structlog
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from server.config import Settings
 from server.outbox import Outbox
 from server.peer import Peer
-
-if TYPE_CHECKING:
-    from server.gateway import Gateway
 
 log: Final = structlog.get_logger(__name__)
 
@@ -28,13 +27,39 @@ _HIGH_WATER: Final = 128 * 1024
 _CLOSE_S: Final = 3.0
 
 
+class Port(Protocol):
+    """What a connection needs from the gateway that accepted it."""
+
+    loop: asyncio.AbstractEventLoop
+    settings: Settings
+    websockets_logger: Logger
+
+    def arrived(self, connection: Connection) -> None:
+        """A socket is there."""
+
+    def respond(self, protocol: ServerProtocol, request: Request) -> Response | None:
+        """The response to a request that is not to become a peer; `None` if it is."""
+
+    def joined(self, connection: Connection, outbox: Outbox) -> Peer:
+        """The connection is a websocket now."""
+
+    def receive(self, peer: Peer, frame: bytes) -> None:
+        """A text frame came in."""
+
+    def catch_up(self, peer: Peer) -> None:
+        """There is room for what did not fit."""
+
+    def left(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+
 class Connection(asyncio.Protocol):
     """A connection on the port: first HTTP, then, if it was upgraded, a websocket peer."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, port: Port) -> None:
+        self._port = port
         self._protocol = ServerProtocol(
-            max_size=gateway.settings.max_message_bytes, logger=gateway.websockets_logger
+            max_size=port.settings.max_message_bytes, logger=port.websockets_logger
         )
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -49,16 +74,14 @@ class Connection(asyncio.Protocol):
         """The socket is there; the handshake has so many seconds."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        loop = self._gateway.loop
+        loop = self._port.loop
         self.heard = loop.time()
-        self._timer = loop.call_later(
-            self._gateway.settings.handshake_seconds, self._transport.abort
-        )
-        self._gateway.connections.add(self)
+        self._timer = loop.call_later(self._port.settings.handshake_seconds, self._transport.abort)
+        self._port.arrived(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
-        self.heard = self._gateway.loop.time()
+        self.heard = self._port.loop.time()
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
@@ -85,7 +108,7 @@ class Connection(asyncio.Protocol):
         """The socket is gone."""
         if self._timer is not None:
             self._timer.cancel()
-        self._gateway.left(self)
+        self._port.left(self)
 
     def ping(self, text: bytes, protocol_ping: bool) -> None:
         """Send an encoded ping frame at once, ahead of what waits; maybe a protocol ping, too."""
@@ -120,7 +143,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        response = self._gateway.respond(self._protocol, request)
+        response = self._port.respond(self._protocol, request)
         if response is None:
             response = self._protocol.accept(request)
         self._protocol.send_response(response)
@@ -128,8 +151,8 @@ class Connection(asyncio.Protocol):
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             self._close_soon()
             return
-        outbox = Outbox(self._gateway.limits.outbox_bytes, self._schedule_flush)
-        self.peer = self._gateway.joined(self, outbox)
+        outbox = Outbox(self._port.settings.outbox_bytes, self._schedule_flush)
+        self.peer = self._port.joined(self, outbox)
 
     def _frame(self, frame: Frame) -> None:
         """Gather fragments; hand text to the node. Binary messages mean nothing in Jazz."""
@@ -147,7 +170,7 @@ class Connection(asyncio.Protocol):
 
     def _receive(self, message: bytes) -> None:
         if self.peer is not None and not self.peer.closed:
-            self._gateway.node.receive(self.peer, message)
+            self._port.receive(self.peer, message)
 
     def set_reading(self, reading: bool) -> None:
         """Go on or stop reading from the socket."""
@@ -160,7 +183,7 @@ class Connection(asyncio.Protocol):
     def _schedule_flush(self) -> None:
         if not self._flushing:
             self._flushing = True
-            self._gateway.loop.call_soon(self._flush)
+            self._port.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         """Write what waits, until the socket's buffer is full."""
@@ -171,7 +194,7 @@ class Connection(asyncio.Protocol):
         while self._writable and (message := peer.outbox.take()) is not None:
             transport.write(text_frame(message))
         if peer.lagging and not peer.outbox.is_full:
-            self._gateway.node.catch_up(peer)
+            self._port.catch_up(peer)
 
     def _send_protocol_data(self) -> None:
         assert self._transport is not None
@@ -188,7 +211,7 @@ class Connection(asyncio.Protocol):
     def _close_soon(self) -> None:
         """The other side should close; see to it that the socket does not stay."""
         if self._timer is None and self._transport is not None:
-            self._timer = self._gateway.loop.call_later(_CLOSE_S, self._transport.abort)
+            self._timer = self._port.loop.call_later(_CLOSE_S, self._transport.abort)
 
 
 def text_frame(message: bytes) -> bytes:

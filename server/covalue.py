@@ -8,17 +8,17 @@ for a while is let go (`release`): its record stays only as long as somebody is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from protocol.header import Header, stored_header
 from protocol.ids import parse_session_id
 from protocol.known_state import Sessions
 from protocol.messages import Content, Known, Load
 from protocol.session_log import Chain
-from server.store import StoredCoValue
-
-if TYPE_CHECKING:
-    from server.peer import Peer, Subscription
+from server.outbox import LANE_OF_PRIORITY
+from server.peer import Peer
+from server.store.interface import StoredCoValue
+from server.subscription import Subscription
 
 _BASE_BYTES: Final = 1_500
 _SESSION_BYTES: Final = 500
@@ -52,7 +52,7 @@ class Parked:
     """On the node's clock, in s."""
 
 
-Acks: TypeAlias = "dict[Peer, bool]"
+Acks: TypeAlias = dict[Peer, bool]
 """Who is to be told the known state, and whether as a correction."""
 
 
@@ -134,6 +134,25 @@ class CoValue:
         return not (
             self.busy or self.pins or self.pending or self.inbox or self.parked or self.starved
         )
+
+    def subscribe(self, peer: Peer) -> Subscription:
+        """The peer's subscription, made if there is none (and forgotten if the peer is gone)."""
+        subscription = self.subscribers.get(peer)
+        if subscription is None:
+            subscription = Subscription()
+            if not peer.closed:
+                self.subscribers[peer] = peer.subscriptions[self.id] = subscription
+        return subscription
+
+    def choose_lane(self, peer: Peer) -> None:
+        """Choose the lane for a peer: the priority's, or that of a later dependency."""
+        assert self.header is not None
+        lane = LANE_OF_PRIORITY[self.header.priority]
+        for dependency in self.dependencies:
+            other = peer.subscriptions.get(dependency)
+            if other is not None and other.lane > lane:
+                lane = other.lane
+        self.subscribers[peer].lane = lane
 
     def fill(self, stored: StoredCoValue | None) -> None:
         """Take in what the store knows (`None`: nothing)."""

@@ -12,24 +12,23 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import anyio
 import structlog
 
 from protocol.content import Chunk, PieceBuilder, without_first
 from protocol.known_state import Sessions, lacking
 from server.covalue import CoValue
-from server.errors import StoreUnavailable
 from server.journal import Journal
 from server.outbox import LANE_OF_PRIORITY
-from server.peer import Peer, Subscription
+from server.peer import Peer
 from server.residents import Residents
-from server.store import Range, Store
+from server.store.interface import Range
+from server.store.patient import PatientReads
+from server.subscription import Subscription
 
 log: Final = structlog.get_logger(__name__)
 
 _BATCH: Final = 64
 _READ_BYTES: Final = 256 * 1024
-_RETRY_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ class Delivery:
         peer: Peer,
         residents: Residents,
         journal: Journal,
-        store: Store,
+        reads: PatientReads,
         answer: Callable[[CoValue, Peer], None],
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
     ) -> None:
@@ -65,7 +64,7 @@ class Delivery:
         self._peer = peer
         self._residents = residents
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._answer = answer
         self._start = start
         self._requests: tuple[dict[str, bool], ...] = ({}, {}, {})
@@ -147,14 +146,14 @@ class Delivery:
 
     def _plan(self, covalue: CoValue, answer: bool) -> _Job | None:
         """What to send of `covalue`, from here on; `None` if the peer is in step already."""
-        subscription = self._peer.subscribe(covalue)
+        subscription = covalue.subscribe(self._peer)
         self._peer.lagging.discard(covalue.id)
         header = covalue.header
-        if header is None or subscription.settle(covalue):
+        if header is None or subscription.settle(covalue.counts):
             if answer:
                 self._answer(covalue, self._peer)
             return None
-        self._peer.set_lane(covalue, subscription)
+        covalue.choose_lane(self._peer)
         known = subscription.known
         assert known is not None
         missing = lacking(known, covalue.counts)
@@ -193,12 +192,7 @@ class Delivery:
             await self._peer.outbox.room()
             while await self._serve_lane(lane):
                 pass
-            try:
-                rows = await self._store.read(ranges, _READ_BYTES)
-            except StoreUnavailable as error:
-                log.error("store.unreadable", error=str(error))
-                await anyio.sleep(_RETRY_S)
-                continue
+            rows = await self._reads.read(ranges, _READ_BYTES)
             for wanted, chunk in rows:
                 yield (wanted.covalue, wanted.session), chunk
             if not rows:
@@ -236,7 +230,7 @@ class Delivery:
             for piece in subscription.tail:
                 self._peer.send(subscription, piece)
             subscription.known = subscription.tail = None
-        elif subscription.settle(covalue):
+        elif subscription.settle(covalue.counts):
             pass
         elif complete or covalue.deleted:
             self.request(covalue)

@@ -29,7 +29,6 @@ from protocol.messages import encode_ping
 from server.config import Settings
 from server.connection import Connection, text_frame
 from server.errors import PortUnavailable
-from server.limits import Limits
 from server.node import Node
 from server.outbox import Outbox
 from server.peer import Peer
@@ -49,7 +48,6 @@ class Gateway:
         """`health` gives what `/health` shows."""
         self.node = node
         self.settings = settings
-        self.limits: Limits = node.limits
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
         self.websockets_logger = logging.getLogger("server.websockets")
@@ -110,6 +108,18 @@ class Gateway:
             HTTPStatus.NOT_FOUND if path != "/" else HTTPStatus.UPGRADE_REQUIRED,
             "This is a bandstand sync server: connect with a websocket.\n",
         )
+
+    def arrived(self, connection: Connection) -> None:
+        """A socket is there."""
+        self.connections.add(connection)
+
+    def receive(self, peer: Peer, frame: bytes) -> None:
+        """A text frame came in."""
+        self.node.receive(peer, frame)
+
+    def catch_up(self, peer: Peer) -> None:
+        """There is room for what did not fit."""
+        self.node.catch_up(peer)
 
     def joined(self, connection: Connection, outbox: Outbox) -> Peer:
         """A connection became a websocket: make it a peer and say so at once, with a ping."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,9 +26,7 @@ from protocol.messages import Content, decode_session_content
 from protocol.session_log import PIECE_BYTES, Chain, extended
 from protocol.transaction import Transaction, canonical_transaction, check_transaction
 from server.covalue import CoValue, Writer
-
-if TYPE_CHECKING:
-    from server.peer import Peer
+from server.peer import Peer
 
 
 class Entry(NamedTuple):

@@ -11,7 +11,8 @@ from protocol.roles import Group
 from protocol.transaction import Transaction
 from server.journal import Journal
 from server.residents import Residents
-from server.store import Range, Store
+from server.store.interface import Range
+from server.store.patient import PatientReads
 
 _GROUPS: Final = 1_000
 _READ_BYTES: Final = 4 * 1024 * 1024
@@ -21,10 +22,10 @@ _decode: Final = msgspec.json.Decoder(list[Transaction]).decode
 class Judge:
     """Reads groups from the store to say who had which role."""
 
-    def __init__(self, residents: Residents, journal: Journal, store: Store) -> None:
+    def __init__(self, residents: Residents, journal: Journal, reads: PatientReads) -> None:
         self._residents = residents
         self._journal = journal
-        self._store = store
+        self._reads = reads
 
     async def may_delete(self, group_id: str, author: str, at: int) -> bool:
         """Whether `author` was an admin of the group at `at` (ms), inherited roles included."""
@@ -48,7 +49,7 @@ class Judge:
             for session, count in list(covalue.durable.items()):
                 transactions: list[Transaction] = []
                 while len(transactions) < count:
-                    rows = await self._store.read(
+                    rows = await self._reads.read(
                         [Range(covalue_id, session, len(transactions), count)], _READ_BYTES
                     )
                     if not rows:

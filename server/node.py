@@ -8,7 +8,7 @@ messages wait in its inbox, in their order, and nobody else's do.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -22,17 +22,16 @@ from protocol.ids import is_covalue_id
 from protocol.known_state import covers, merge
 from protocol.messages import (
     Content,
-    Done,
     Known,
     Load,
     Reconcile,
-    ReconcileAck,
     decode_message,
     decode_sessions,
     encode_known,
 )
 from server.acceptance import Acceptance
 from server.acks import Acknowledger
+from server.backpressure import Backpressure
 from server.covalue import CoValue, Item
 from server.delivery import Delivery
 from server.journal import Journal
@@ -42,13 +41,13 @@ from server.parking import Parking
 from server.peer import Peer
 from server.reconcile import Reconciler
 from server.residents import Residents
-from server.store import Store
+from server.store.interface import Store
+from server.store.patient import PatientReads
+from server.turns import Turns
 
 log: Final = structlog.get_logger(__name__)
 
-_TURN_S: Final = 0.02
 _SWEEP_S: Final = 5.0
-_NESTING: Final = 32
 
 
 class Node:
@@ -64,31 +63,26 @@ class Node:
     ) -> None:
         """`clock` gives seconds, `call_soon` runs a function in the loop's next turn."""
         self.limits = limits
-        self._store = store
-        self._clock = clock
-        self._call_soon = call_soon
+        self._reads = PatientReads(store)
         self._tasks: TaskGroup | None = None
         self._deliveries: dict[Peer, Delivery] = {}
-        self._ready: OrderedDict[str, CoValue] = OrderedDict()
-        self._turn_due = False
-        self._nesting = 0
-        self._held_bytes = 0
-        self._throttled = False
-        self.acks = Acknowledger(Reconciler.answered)
-        self.journal = Journal(store, self._after_commit)
-        self.residents = Residents(store, limits.memory_bytes, self._wake)
+        self._backpressure = Backpressure(limits)
+        self._acks = Acknowledger(Reconciler.answered)
+        self.journal = Journal(store, self._acks.flush)
+        self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
+        self.residents = Residents(self._reads, limits.memory_bytes, self._turns.add)
         self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
-        self._parking = Parking(limits, clock, self._wake, self._correct, self.residents.peek)
+        self._parking = Parking(limits, clock, self._turns.add, self._correct, self.residents.peek)
         self._acceptance = Acceptance(
-            store,
+            self._reads,
             self.residents,
             self.journal,
-            Judge(self.residents, self.journal, store),
+            Judge(self.residents, self.journal, self._reads),
             self._parking,
-            self.acks,
+            self._acks,
+            self._backpressure,
             deliver=self._deliver,
-            release=self._release,
-            first=self._deal_with_first,
+            first=self._turns.now,
             start=self._start,
         )
         self.counters: Counter[str] = self._acceptance.counters
@@ -112,23 +106,21 @@ class Node:
 
     def drain(self) -> None:
         """Deal with what has arrived and let `run` end once it is durable and acknowledged."""
-        while self._ready:
-            self._turn()
+        self._turns.finish()
         self.journal.close()
 
     def connect(self, peer: Peer) -> None:
         """A peer is there."""
         self._deliveries[peer] = Delivery(
-            peer, self.residents, self.journal, self._store, self.acks.ask, self._start
+            peer, self.residents, self.journal, self._reads, self._acks.ask, self._start
         )
-        if self._throttled:
-            peer.throttle(True)
+        self._backpressure.join(peer)
 
     def disconnect(self, peer: Peer) -> None:
         """A peer is gone; all that was remembered of it goes, too."""
         peer.closed = True
         peer.outbox.close()
-        self._held_bytes -= peer.held_bytes
+        self._backpressure.leave(peer)
         self._deliveries.pop(peer, None)
         self._parking.forget(peer)
         for covalue_id in peer.subscriptions:
@@ -145,8 +137,7 @@ class Node:
             try:
                 message = decode_message(line)
             except MalformedMessage as error:
-                self.counters["malformed"] += 1
-                log.info("message.malformed", peer=peer.name, error=str(error))
+                self._note_malformed(peer, error)
                 continue
             if isinstance(message, Load | Known | Content):
                 if not is_covalue_id(message.id):
@@ -154,12 +145,10 @@ class Node:
                     continue
                 covalue = self.residents.get(message.id)
                 covalue.inbox.append(Item(peer, message, len(line)))
-                self._hold(peer, len(line))
-                self._wake(covalue)
+                self._backpressure.hold(peer, len(line))
+                self._turns.add(covalue)
             elif isinstance(message, Reconcile):
                 self._reconcile(peer, message)
-            else:
-                assert isinstance(message, Done | ReconcileAck)
 
     def catch_up(self, peer: Peer) -> None:
         """The outbox has room again: deliver what did not fit."""
@@ -167,10 +156,14 @@ class Node:
             self._deliver(peer, self.residents.get(covalue_id))
 
     def _receive_impossible(self, peer: Peer, message: Load | Known | Content) -> None:
-        self.counters["malformed"] += 1
+        self._note_malformed(peer, MalformedMessage("an id that no CoValue can have"))
         if isinstance(message, Load):
             # An unanswered load would hold up the client's other loads for a minute.
             peer.tell(encode_known(message.id, False, {}))
+
+    def _note_malformed(self, peer: Peer, error: MalformedMessage) -> None:
+        self.counters["malformed"] += 1
+        log.info("message.malformed", peer=peer.name, error=str(error))
 
     def _reconcile(self, peer: Peer, message: Reconcile) -> None:
         if self._reconciler.accepts(peer, message):
@@ -178,36 +171,6 @@ class Node:
         else:
             self.counters["refused"] += 1
             log.info("reconcile.refused", peer=peer.name, values=len(message.values))
-
-    def _wake(self, covalue: CoValue) -> None:
-        """Have the inbox of `covalue` dealt with in the next turn."""
-        if covalue.inbox:
-            self._ready[covalue.id] = covalue
-            if not self._turn_due:
-                self._turn_due = True
-                self._call_soon(self._turn)
-
-    def _turn(self) -> None:
-        """Deal with all inboxes; go on in another turn if that takes long."""
-        self._turn_due = False
-        end = self._clock() + _TURN_S
-        while self._ready:
-            _, covalue = self._ready.popitem(last=False)
-            self._deal_with(covalue)
-            if self._ready and self._clock() >= end:
-                self._turn_due = True
-                self._call_soon(self._turn)
-                break
-        self.residents.trim()
-
-    def _deal_with_first(self, covalue: CoValue) -> None:
-        if self._nesting < _NESTING:
-            self._nesting += 1
-            self._ready.pop(covalue.id, None)
-            self._deal_with(covalue)
-            self._nesting -= 1
-        else:
-            self._wake(covalue)
 
     def _deal_with(self, covalue: CoValue) -> None:
         """Deal with the inbox, up to something that must be fetched first."""
@@ -230,24 +193,24 @@ class Node:
     def _deal_with_items(self, covalue: CoValue, items: list[Item]) -> None:
         contents: list[Item] = []
         for index, item in enumerate(items):
-            message = item.message
+            peer, message = item.peer, item.message
             if isinstance(message, Content):
                 # Also from a peer that is gone: its last edit may be nowhere else.
                 contents.append(item)
-            elif item.peer.closed:
+            elif peer.closed:
                 continue
-            elif isinstance(message, Known) and self._is_no_news(covalue, item.peer, message):
-                self._release(item.peer, item.size)
+            elif isinstance(message, Known) and self._is_no_news(covalue, peer, message):
+                self._backpressure.release(peer, item.size)
             else:
                 if contents and not self._acceptance.take(covalue, contents):
                     covalue.inbox += items[index:]
                     return
                 contents = []
-                self._release(item.peer, item.size)
+                self._backpressure.release(peer, item.size)
                 if isinstance(message, Load):
-                    self._load(covalue, item.peer, message)
+                    self._load(covalue, peer, message)
                 else:
-                    self._known(covalue, item.peer, message)
+                    self._known(covalue, peer, message)
         if contents:
             self._acceptance.take(covalue, contents)
 
@@ -265,22 +228,22 @@ class Node:
 
     def _load(self, covalue: CoValue, peer: Peer, message: Load) -> None:
         """Answer with what lacks, or with the known state if nothing does."""
-        subscription = peer.subscribe(covalue)
+        subscription = covalue.subscribe(peer)
         subscription.replace(message.header, message.sessions)
         if covalue.header is None:
             # Who says that it holds what is not here is asked to send it.
-            self.acks.ask(covalue, peer, correction=message.header)
+            self._acks.ask(covalue, peer, correction=message.header)
             subscription.replace(False, {})
             return
         if covalue.deleted:
             subscription.claims = dict(message.sessions)
         ahead = not covalue.deleted and not covers(covalue.counts, message.sessions)
-        in_step = subscription.settle(covalue)
+        in_step = subscription.settle(covalue.counts)
         if in_step and covalue.dependencies <= peer.subscriptions.keys():
-            self.acks.ask(covalue, peer, correction=ahead)
+            self._acks.ask(covalue, peer, correction=ahead)
             return
         if ahead:
-            self.acks.ask(covalue, peer, correction=True)
+            self._acks.ask(covalue, peer, correction=True)
         self._deliver(peer, covalue, answer=not ahead)
 
     def _known(self, covalue: CoValue, peer: Peer, message: Known) -> None:
@@ -288,15 +251,14 @@ class Node:
         try:
             sessions = decode_sessions(message.sessions)
         except MalformedMessage as error:
-            self.counters["malformed"] += 1
-            log.info("message.malformed", peer=peer.name, error=str(error))
+            self._note_malformed(peer, error)
             return
         if peer.batches:
             Reconciler.answered(covalue, peer)
         if covalue.header is None and not message.header:
             return
         first = covalue.id not in peer.subscriptions
-        subscription = peer.subscribe(covalue)
+        subscription = covalue.subscribe(peer)
         if covalue.deleted:
             subscription.claims = dict(subscription.claims or {})
             merge(subscription.claims, sessions)
@@ -306,9 +268,9 @@ class Node:
             subscription.merge(message.header, sessions)
         if covalue.header is None:
             return
-        if subscription.settle(covalue):
+        if subscription.settle(covalue.counts):
             if first:
-                self.acks.ask(covalue, peer)
+                self._acks.ask(covalue, peer)
         elif subscription.tail is None and covalue.id not in peer.lagging:
             self._deliver(peer, covalue)
 
@@ -318,34 +280,10 @@ class Node:
             delivery.request(covalue, answer=answer)
 
     def _correct(self, covalue: CoValue, peer: Peer) -> None:
-        self.acks.ask(covalue, peer, correction=True)
+        self._acks.ask(covalue, peer, correction=True)
 
-    def _after_commit(self) -> None:
-        self.acks.flush()
-
-    def _hold(self, peer: Peer, size: int) -> None:
-        """Account for bytes that were received and not dealt with; stop reading if too many."""
-        peer.held_bytes += size
-        self._held_bytes += size
-        if peer.held_bytes > self.limits.held_bytes:
-            peer.throttle(True)
-        if self._held_bytes > self.limits.total_held_bytes and not self._throttled:
-            self._throttled = True
-            for other in self._deliveries:
-                other.throttle(True)
-
-    def _release(self, peer: Peer, size: int) -> None:
-        if peer.closed:
-            return
-        peer.held_bytes -= size
-        self._held_bytes -= size
-        if self._throttled and self._held_bytes <= self.limits.total_held_bytes // 2:
-            self._throttled = False
-            for other in self._deliveries:
-                if other.held_bytes <= self.limits.held_bytes // 2:
-                    other.throttle(False)
-        elif not self._throttled and peer.held_bytes <= self.limits.held_bytes // 2:
-            peer.throttle(False)
+    def _after_turn(self) -> None:
+        self.residents.trim()
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work` as a task of this node; a fault in it is logged and ends nothing else."""

@@ -13,7 +13,8 @@ from protocol.content import PieceBuilder
 from protocol.known_state import Sessions, merge
 from server.covalue import CoValue
 from server.intake import Outcome
-from server.peer import Peer, Subscription
+from server.peer import Peer
+from server.subscription import Subscription
 
 Deliver = Callable[[Peer, CoValue], None]
 
@@ -71,7 +72,7 @@ def _after_sending(
         # What follows a delivery under way would be an echo.
         subscription.tail = None
         subscription.merge(True, sent)
-        if subscription.settle(covalue) and not lacks:
+        if subscription.settle(covalue.counts) and not lacks:
             return
     deliver(peer, covalue)
 

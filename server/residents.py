@@ -12,21 +12,21 @@ import structlog
 
 from protocol.errors import MalformedMessage
 from server.covalue import CoValue
-from server.errors import StoreUnavailable
-from server.store import Store
+from server.store.patient import PatientReads
 
 log: Final = structlog.get_logger(__name__)
 
 _BATCH: Final = 500
-_RETRY_S: Final = 1.0
 
 
 class Residents:
     """The table of CoValues. A record exists while it is resident or somebody is subscribed."""
 
-    def __init__(self, store: Store, limit: int, on_resident: Callable[[CoValue], None]) -> None:
+    def __init__(
+        self, reads: PatientReads, limit: int, on_resident: Callable[[CoValue], None]
+    ) -> None:
         """`limit` is in bytes; `on_resident` is called for each CoValue that became resident."""
-        self._store = store
+        self._reads = reads
         self._limit = limit
         self._on_resident = on_resident
         self._records: dict[str, CoValue] = {}
@@ -109,13 +109,7 @@ class Residents:
             self._work = anyio.Event()
             while self._wanted:
                 batch = [self._wanted.pop(i) for i in list(self._wanted)[:_BATCH]]
-                try:
-                    stored = await self._store.load([covalue.id for covalue in batch])
-                except StoreUnavailable as error:
-                    log.error("store.unreadable", error=str(error))
-                    self._wanted.update((covalue.id, covalue) for covalue in batch)
-                    await anyio.sleep(_RETRY_S)
-                    continue
+                stored = await self._reads.load([covalue.id for covalue in batch])
                 for covalue in batch:
                     try:
                         covalue.fill(stored.get(covalue.id))

@@ -1,0 +1,43 @@
+"""Reads that wait for the store to recover, for callers that could do nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final, TypeVar
+
+import anyio
+import structlog
+
+from protocol.content import Chunk
+from server.errors import StoreUnavailable
+from server.store.interface import Range, Store, StoredCoValue
+
+T = TypeVar("T")
+
+log: Final = structlog.get_logger(__name__)
+
+_RETRY_S: Final = 1.0
+
+
+class PatientReads:
+    """`load` and `read` of a store, tried again every second while it is unavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+        """See `Store.load`."""
+        return await self._again_and_again(lambda: self._store.load(ids))
+
+    async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
+        """See `Store.read`."""
+        return await self._again_and_again(lambda: self._store.read(ranges, limit))
+
+    @staticmethod
+    async def _again_and_again(call: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable as error:
+                log.error("store.unreadable", error=str(error))
+                await anyio.sleep(_RETRY_S)

@@ -1,0 +1,66 @@
+"""What a peer holds of one CoValue."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.known_state import Sessions, covers, merge
+from server.outbox import Lane
+
+_TAIL_BYTES: Final = 256 * 1024
+
+
+class Subscription:
+    """A peer's interest in one CoValue, and what it holds of it.
+
+    Nearly always the peer is *in step*: it holds (or is being sent, which on one ordered connection
+    is the same) all that there is. Only while it is not does `known` say what it holds.
+    """
+
+    __slots__ = ("_tail_size", "claims", "header", "known", "lane", "tail")
+
+    def __init__(self) -> None:
+        self.known: Sessions | None = {}
+        """`None`: in step. Else what the peer holds or has been sent."""
+        self.header = False
+        """Whether the peer holds the header; meant while it is not in step."""
+        self.claims: Sessions | None = None
+        """Of a deleted CoValue: what the peer ever said that it holds."""
+        self.lane: Lane = 1
+        """The outbox lane of this CoValue: never before that of a dependency."""
+        self.tail: list[bytes] | None = None
+        """While content is being delivered: what was appended since, to follow it."""
+        self._tail_size = 0
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the peer holds, or is being sent, all that there is."""
+        return self.known is None
+
+    def replace(self, header: bool, sessions: Sessions) -> None:
+        """The peer says exactly what it holds."""
+        self.header, self.known, self.tail = header, sessions, None
+
+    def merge(self, header: bool, sessions: Sessions) -> None:
+        """The peer says that it holds at least this."""
+        if self.known is not None:
+            self.header = self.header or header
+            merge(self.known, sessions)
+
+    def settle(self, counts: Sessions) -> bool:
+        """Note that the peer is in step if it holds `counts`. Returns whether it is."""
+        if self.known is not None and self.header and covers(self.known, counts):
+            self.known = self.tail = None
+        return self.known is None
+
+    def open_tail(self) -> None:
+        """From now on keep what is appended, until the delivery under way has caught up."""
+        self.tail, self._tail_size = [], 0
+
+    def extend_tail(self, pieces: list[bytes]) -> None:
+        """Keep pieces for after the delivery; give up (deliver again) if they become too many."""
+        if self.tail is not None:
+            self.tail += pieces
+            self._tail_size += sum(map(len, pieces))
+            if self._tail_size > _TAIL_BYTES:
+                self.tail = None
