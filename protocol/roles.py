@@ -68,15 +68,24 @@ class Group:
 
     def role_of(self, member: str, at: int) -> str | None:
         """The role of `member` (account or agent id) at the time `at` (ms), or `None`."""
-        return self._role_of(member, at, frozenset())
+        return self._role_of(member, at, {})
 
-    def _role_of(self, member: str, at: int, seen: frozenset[str]) -> str | None:
+    def _role_of(
+        self, member: str, at: int, known: dict[tuple[str, int], str | None]
+    ) -> str | None:
+        """`known` has the answers so far, so that a group reached by many ways is asked once."""
         if self.header.signer is not None and member == self.header.id:
             return "admin"
-        if self.header.id in seen:
-            return None
+        key = self.header.id, at
+        if key not in known:
+            known[key] = None  # What a circle finds when it comes back here.
+            known[key] = self._work_out(member, at, known)
+        return known[key]
+
+    def _work_out(
+        self, member: str, at: int, known: dict[tuple[str, int], str | None]
+    ) -> str | None:
         self._fold()
-        seen |= {self.header.id}
         role = _at(self._roles.get(member), at)
         if role == "revoked":
             role = None
@@ -86,7 +95,7 @@ class Group:
             if mapping is None or mapping == "revoked" or parent is None:
                 continue
             # At time 0 Jazz asks a parent without a time (`getParentGroup`: `if (atTime)`).
-            inherited = parent._role_of(member, at or MAX_MADE_AT, seen)
+            inherited = parent._role_of(member, at or MAX_MADE_AT, known)
             if inherited not in _INHERITED:
                 continue
             candidate = inherited if mapping == "extend" else mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import structlog
 
 from protocol.dependencies import map_sets
 from protocol.roles import Group
@@ -13,6 +14,8 @@ from server.journal import Journal
 from server.residents import Residents
 from server.store.interface import Range
 from server.store.patient import PatientReads
+
+log: Final = structlog.get_logger(__name__)
 
 _GROUPS: Final = 1_000
 _READ_BYTES: Final = 4 * 1024 * 1024
@@ -36,7 +39,11 @@ class Judge:
             parents = await self._read(covalue_id, groups)
             wanted |= parents - groups.keys()
         group = groups.get(group_id)
-        return group is not None and group.role_of(author, at) == "admin"
+        try:
+            return group is not None and group.role_of(author, at) == "admin"
+        except RecursionError:
+            log.warning("group.too_deep", covalue=group_id, groups=len(groups))
+            return False
 
     async def _read(self, covalue_id: str, groups: dict[str, Group]) -> set[str]:
         """Add the group to `groups`; return what it ever named as a parent."""
