@@ -101,7 +101,10 @@ class Acceptance:
         waiting = [item for item, _ in ready]
         contents = [p for _, p in ready]
         if sessions := unhashed_sessions(covalue, contents):
-            return self._later(covalue, waiting, (), partial(self._rehash, covalue, sessions))
+            authors = {parse_session_id(session).author for session in sessions}
+            accounts = [author for author in authors if author.startswith("co_z")]
+            fetch = partial(self._rehash, covalue, sessions)
+            return self._later(covalue, waiting, accounts, fetch)
         if questions := self._unjudged(covalue, header, contents):
             ask = partial(self._ask_judge, covalue, header, questions)
             return self._later(covalue, waiting, (), ask)

@@ -67,8 +67,9 @@ class MemoryStore:
             self._covalues[change.covalue] = stored
         if change.erase:
             stored.deleted = True
-            for session in stored.sessions.keys() - sessions.keys():
-                del self._chunks[change.covalue, session]
+            for session in stored.sessions:
+                if not parse_session_id(session).deletes:
+                    del self._chunks[change.covalue, session]
         stored.sessions = sessions
         stored.dependencies.update(change.dependencies)
         for chunk in change.chunks:

@@ -60,6 +60,8 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    except sqlite3.OperationalError:
+        raise  # Locked, or unreadable now: that says nothing about what it is.
     except sqlite3.DatabaseError as error:
         raise ForeignDatabase(
             f"{path} is no SQLite database ({error}); name another file"

@@ -143,6 +143,16 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _load(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
+    # In one transaction: a commit between the statements must not show in some of them only.
+    connection.execute("BEGIN")
+    try:
+        return _load_all(connection, ids)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _load_all(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
     rows = connection.execute(
         "SELECT key, id, header, deleted FROM covalues"
         " WHERE id IN (SELECT value FROM json_each(?))",

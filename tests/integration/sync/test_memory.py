@@ -56,6 +56,18 @@ async def test_edits_go_on_after_a_restart_and_forgeries_still_fail() -> None:
             assert await alice.next() == known(band.map, {band.session.id: count})
 
 
+async def test_an_edit_right_after_a_restart_is_verified_against_its_author() -> None:
+    store, band = MemoryStore(), Band()
+    async with stage(store) as running:
+        await running.client().upload(*band.first())
+    async with stage(store) as running:
+        # Nothing has been loaded: not the value, not the account that signs.
+        alice = running.client()
+        alice.send(band.edit("at once"))
+        answers = [m for m in await alice.take(4) if m["action"] == "known"]
+        assert answers == [known(band.map, {band.session.id: 2})]
+
+
 async def test_a_peer_whose_content_is_not_durable_is_not_read_from() -> None:
     store = GatedStore(MemoryStore())
     limits = replace(LIMITS, held_bytes=50_000)
