@@ -64,7 +64,7 @@ async def test_an_edit_right_after_a_restart_is_verified_against_its_author() ->
         # Nothing has been loaded: not the value, not the account that signs.
         alice = running.client()
         alice.send(band.edit("at once"))
-        answers = [m for m in await alice.take(4) if m["action"] == "known"]
+        answers = [m for m in await alice.take(3) if m["action"] == "known"]
         assert answers == [known(band.map, {band.session.id: 2})]
 
 
