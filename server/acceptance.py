@@ -285,7 +285,13 @@ class Acceptance:
         for peer, error in outcome.errors:
             self._refuse(covalue, peer, error)
         for content in contents:
-            subscription = covalue.subscribe(content.peer)
+            peer = content.peer
+            if peer not in covalue.subscribers and not (
+                covalue.dependencies <= peer.subscriptions.keys()
+            ):
+                # It is to hear of changes to what its CoValue depends on, too.
+                self._deliver(peer, covalue)
+            subscription = covalue.subscribe(peer)
             if not subscription.in_step:
                 subscription.header = True
                 subscription.settle(covalue.counts)
