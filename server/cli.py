@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise BadSettings("--db and --in-memory exclude each other")
         settings = load_settings(given, os.environ, config)
         log.configure(settings.log_level, settings.log_format)
-        anyio.run(serve, settings)
+        anyio.run(serve, settings, backend_options={"use_uvloop": True})
     except* ServerError as group:
         error = _first(group)
         sys.stderr.write(f"bandstand: {error}\n")

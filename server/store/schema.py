@@ -1,9 +1,12 @@
 """The format of the SQLite file, its version, and the way from one version to the next.
 
     covalues      one row a CoValue: its id, its header's canonical text, whether it is deleted
-    sessions      one row a session: how many transactions it has
+    sessions      one row a session
     chunks        consecutive transactions of a session that one signature closes
     dependencies  what a group's transactions name
+
+How many transactions a session has is where its last chunk ends, and stands nowhere else: so an
+append changes one page of one table, and nothing can disagree.
 
 `PRAGMA application_id` says that the file is bandstand's, `PRAGMA user_version` which version.
 """
@@ -28,7 +31,6 @@ CREATE TABLE sessions (
     key INTEGER PRIMARY KEY,
     covalue INTEGER NOT NULL REFERENCES covalues,
     id TEXT NOT NULL,
-    count INTEGER NOT NULL,
     UNIQUE (covalue, id)
 ) STRICT;
 CREATE TABLE chunks (
@@ -36,9 +38,9 @@ CREATE TABLE chunks (
     first INTEGER NOT NULL,
     count INTEGER NOT NULL,
     signature TEXT NOT NULL,
-    data BLOB NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX chunks_in_order ON chunks (session, first);
+    data BLOB NOT NULL,
+    PRIMARY KEY (session, first)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE dependencies (
     covalue INTEGER NOT NULL REFERENCES covalues,
     id TEXT NOT NULL,

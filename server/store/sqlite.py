@@ -27,6 +27,10 @@ T = TypeVar("T")
 
 _IDS: Final = msgspec.json.Encoder().encode
 _BUSY_S: Final = 5.0
+_COUNT: Final = (
+    "(SELECT first + count FROM chunks WHERE session = s.key ORDER BY first DESC LIMIT 1)"
+)
+"""How many transactions the session `s` has."""
 
 
 class _Thread(aiosqlite.Connection):
@@ -56,20 +60,20 @@ class SqliteStore:
         Raises `StoreError`: it cannot be opened or written, is another program's, or is newer.
         """
         lock = _lock(path)
-        writer = None
-        try:
-            writer = _Thread(partial(_connect, path), 64)
-            await writer
-            await writer.run(partial(_prepare, path=path))
-            reader = _Thread(partial(_connect, path, readonly=True), 64)
-            await reader
-        except BaseException as error:
-            if writer is not None:
+        writer = _Thread(partial(_connect, path), 64)
+        reader = _Thread(partial(_connect, path, readonly=True), 64)
+        # To its end even if cancelled: neither threads nor the lock may outlive the attempt.
+        with anyio.CancelScope(shield=True):
+            try:
+                await writer
+                await writer.run(partial(_prepare, path=path))
+                await reader
+            except BaseException as error:
                 await writer.close()
-            os.close(lock)
-            if isinstance(error, sqlite3.Error):
-                raise StoreError(f"cannot use {path}: {error}") from None
-            raise
+                os.close(lock)
+                if isinstance(error, sqlite3.Error):
+                    raise StoreError(f"cannot use {path}: {error}") from None
+                raise
         return cls(path, lock, writer, reader)
 
     async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
@@ -164,8 +168,8 @@ def _load_all(connection: sqlite3.Connection, ids: list[str]) -> dict[str, Store
     }
     keys = (_IDS(list(by_key)).decode(),)
     for key, session, count in connection.execute(
-        "SELECT covalue, id, count FROM sessions WHERE covalue IN (SELECT value FROM json_each(?))"
-        " ORDER BY key",
+        f"SELECT covalue, id, {_COUNT} FROM sessions s"
+        " WHERE covalue IN (SELECT value FROM json_each(?)) ORDER BY key",
         keys,
     ):
         by_key[key][1].sessions[session] = count
@@ -236,20 +240,17 @@ def _apply(connection: sqlite3.Connection, change: Change) -> None:
         execute("INSERT OR IGNORE INTO dependencies VALUES (?, ?)", (covalue, dependency))
     for chunk in change.chunks:
         row = execute(
-            "SELECT key, count FROM sessions WHERE covalue = ? AND id = ?", (covalue, chunk.session)
+            f"SELECT key, {_COUNT} FROM sessions s WHERE covalue = ? AND id = ?",
+            (covalue, chunk.session),
         ).fetchone()
         if chunk.first != (0 if row is None else row[1]):
             raise _Conflict
         if row is None:
             session = execute(
-                "INSERT INTO sessions (covalue, id, count) VALUES (?, ?, ?)",
-                (covalue, chunk.session, chunk.count),
+                "INSERT INTO sessions (covalue, id) VALUES (?, ?)", (covalue, chunk.session)
             ).lastrowid
         else:
             session = row[0]
-            execute(
-                "UPDATE sessions SET count = ? WHERE key = ?", (chunk.first + chunk.count, session)
-            )
         execute(
             "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
             (session, chunk.first, chunk.count, chunk.signature, chunk.data),
