@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.integration.sync.stage import Band, Client, Message, edit, known, stage
@@ -152,7 +153,8 @@ async def test_a_large_value_is_streamed_in_pieces_that_end_at_signatures() -> N
         assert all(len(str(p)) < 110_000 for p in pieces)
 
 
-async def test_edits_while_a_value_is_streamed_follow_it_in_order() -> None:
+@pytest.mark.parametrize("size", [10, 30_000], ids=["few bytes", "more than is kept for later"])
+async def test_edits_while_a_value_is_streamed_follow_it_in_order(size: int) -> None:
     async with stage() as running:
         band, alice, bob = Band(), running.client(), running.client()
         await alice.upload(*band.first())
@@ -163,7 +165,7 @@ async def test_edits_while_a_value_is_streamed_follow_it_in_order() -> None:
         bob.reading = False
         bob.load(band.map.id)
         for n in range(20):
-            await alice.upload(band.edit(n))
+            await alice.upload(band.edit("y" * size + str(n)))
         bob.resume()
         got: list[Message] = []
         while len(transactions(got, band.session.id)) < 61:
@@ -171,6 +173,39 @@ async def test_edits_while_a_value_is_streamed_follow_it_in_order() -> None:
         await bob.nothing()
         await alice.upload(band.edit("live"))
         assert (await bob.next())["new"][band.session.id]["after"] == 61
+
+
+async def test_a_file_on_its_way_does_not_hold_up_what_is_more_urgent() -> None:
+    async with stage() as running:
+        band, alice, bob = Band(), running.client(), running.client()
+        await alice.upload(*band.first())
+        meta = {"type": "binary"}
+        film = owned_map(band.group.id, unique="film", type="costream", meta=meta)
+        log = band.account.session("film")
+        for n in range(50):
+            run = log.append(edit("x" * 60_000 + str(n)))
+            await alice.upload(content(film, {log.id: run}, with_header=n == 0))
+        bob.load(film.id)
+        bob.reading = False
+        # So much is on its way that the delivery waits for the reader.
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        assert bob.peer.outbox.size > 400_000
+        bob.load(band.map.id)
+        # And once more what is being delivered: it is not begun a second time meanwhile.
+        bob.load(film.id)
+        bob.resume()
+        seen: list[str] = []
+        held = 0
+        while held < 50:
+            message = await bob.next()
+            seen.append(message["id"])
+            if log.id in message["new"]:
+                part = message["new"][log.id]
+                assert part["after"] in (0, held)
+                held = part["after"] + len(part["newTransactions"])
+        assert band.map.id in seen
+        await bob.nothing()
 
 
 async def read_everything(client: Client, value: str, sessions: int) -> None:
