@@ -53,11 +53,14 @@ def sessions_hash(sessions: dict[str, int]) -> str:
     return "shortHash_z" + short_hash(canonical_json(sessions))
 
 
-@lru_cache(maxsize=65_536)
 def is_covalue_id(text: str) -> bool:
     """Whether `text` can be the id of a CoValue: `co_z` and exactly 19 bytes."""
-    if _COVALUE_ID.fullmatch(text) is None:
-        return False
+    # The cache is not to be filled with what can be none, which may be long.
+    return _COVALUE_ID.fullmatch(text) is not None and _is_19_bytes(text)
+
+
+@lru_cache(maxsize=65_536)
+def _is_19_bytes(text: str) -> bool:
     try:
         b58decode(text[4:], SHORT_HASH_BYTES)
     except InvalidId:
