@@ -112,11 +112,12 @@ class Connection(asyncio.Protocol):
 
     def ping(self, text: bytes, protocol_ping: bool) -> None:
         """Send an encoded ping frame at once, ahead of what waits; maybe a protocol ping, too."""
-        if self.peer is None or self._transport is None:
+        # A peer that said goodbye may linger: nothing can be written to it any more.
+        if self._transport is None or self._protocol.state is not State.OPEN:
             return
         if self._writable:
             self._transport.write(text)
-        if protocol_ping and self._protocol.state is State.OPEN:
+        if protocol_ping:
             self._protocol.send_ping(b"")
             self._send_protocol_data()
 

@@ -177,6 +177,23 @@ async def test_a_peer_that_goes_silent_is_dropped(serve: Serve) -> None:
         assert (await receive(alive))["id"] == Band().account.id
 
 
+async def test_a_peer_that_lingers_after_its_goodbye_harms_nobody(serve: Serve) -> None:
+    server = await serve(ping_seconds=0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    # A close frame, and then the socket stays.
+    writer.write(b"\x88\x80\x00\x00\x00\x00")
+    async with connect(server.url) as other:
+        with anyio.fail_after(5):
+            for _ in range(5):
+                assert json.loads(await other.recv())["type"] == "ping"
+    writer.close()
+
+
 async def test_a_socket_that_is_not_read_from_does_not_stop_the_others(serve: Serve) -> None:
     server, band = await serve(outbox_bytes=256 * 1024), Band()
     async with connect(server.url, max_size=None) as alice, connect(server.url) as bob:
