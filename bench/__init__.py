@@ -1,0 +1,1 @@
+"""Bandstand and Jazz's own server under the same load, side by side. See `bench/README.md`."""

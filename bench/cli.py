@@ -1,0 +1,86 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report import machine, raw, scenario_table, summary
+from bench.rounds import DEFAULT_PROCESSES, Plan, Result, run_all
+from bench.scenarios import SCENARIOS
+from bench.servers import COMMANDS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench", description="Bandstand and Jazz's own server under the same load."
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=list(SCENARIOS),
+        metavar="SCENARIO",
+        help=f"run only this; may be given several times. One of: {', '.join(SCENARIOS)}",
+    )
+    parser.add_argument(
+        "--server",
+        action="append",
+        choices=list(COMMANDS),
+        metavar="SERVER",
+        help=f"start only this; may be given several times. One of: {', '.join(COMMANDS)}",
+    )
+    parser.add_argument(
+        "--url",
+        help="load this running server instead (ws://… or wss://…); what is written stays there",
+    )
+    parser.add_argument("--repeats", type=int, help="rounds; default 3, with --url 1")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="about the longest measured part; default 5"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=DEFAULT_PROCESSES,
+        help="processes that read in the fan-outs; default: cores less one, at most 4",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw results there")
+    return parser
+
+
+def _plan(given: argparse.Namespace) -> Plan:
+    scenarios = given.only or list(SCENARIOS)
+    if given.url and not given.only:
+        # What restarts the server is for those who start it.
+        scenarios = [name for name in scenarios if not SCENARIOS[name]().restarts]
+    return Plan(
+        scenarios=scenarios,
+        servers=given.server or list(COMMANDS),
+        url=given.url,
+        repeats=given.repeats or (1 if given.url else 3),
+        seconds=given.seconds,
+        processes=max(1, given.processes),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark; exits with 1 if a server failed in it."""
+    given = _parser().parse_args(arguments)
+    plan = _plan(given)
+    _say(f"{machine()}\n")
+
+    def on_scenario(name: str, results: list[Result]) -> None:
+        _say(f"{scenario_table(name, results)}\n")
+
+    results = run_all(plan, on_scenario)
+    _say(f"### Summary\n\n{summary(results)}")
+    if given.json:
+        given.json.write_bytes(raw(plan, results))
+    if any(not result.measurements for result in results):
+        sys.exit(1)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

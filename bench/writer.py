@@ -1,0 +1,80 @@
+"""A client that writes: so many messages in flight, each timed until it is acknowledged."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from time import perf_counter
+from typing import Final
+
+from bench.client import Client, connect
+from bench.work import Run
+
+_KNOWN: Final = b'{"action":"known"'
+_CORRECTION: Final = b'"isCorrection":true'
+_NUMBER: Final = re.compile(rb"\d+")
+
+
+class Writer:
+    """Sends a `Run` with at most `window` unacknowledged messages, as fast as the server acks."""
+
+    def __init__(self, run: Run, window: int) -> None:
+        self._run = run
+        self._window = window
+        self._next = 0
+        self._flight: deque[tuple[int, float]] = deque()
+        self._client: Client | None = None
+        self.acked = 0
+        """Transactions that the server acknowledged."""
+        self.acked_at = 0.0
+        """When that last grew (`perf_counter`, s)."""
+        self.corrections = 0
+        """How often the server asked to have content sent again: never, if all is well."""
+        self.latencies: list[float] = []
+        """From sending to the acknowledgement, per message, in s."""
+        self.stopped = False
+
+    @property
+    def done(self) -> bool:
+        """Whether everything was sent and acknowledged (or, when stopped, what was sent)."""
+        return not self._flight and (self.stopped or self._next == len(self._run.frames))
+
+    async def connect(self, url: str) -> Client:
+        """Connect; nothing is sent before `start`."""
+        self._client = await connect(url, self._take)
+        return self._client
+
+    def start(self) -> None:
+        """Send the first messages."""
+        self._fill()
+
+    def _take(self, line: bytes) -> None:
+        needle = self._run.needle
+        at = line.find(needle)
+        if at < 0 or not line.startswith(_KNOWN):
+            return
+        if _CORRECTION in line:
+            self.corrections += 1
+        at += len(needle)
+        count = int(_NUMBER.match(line, at)[0])  # type: ignore[index]
+        if count <= self.acked:
+            return
+        self.acked = count
+        now = self.acked_at = perf_counter()
+        flight = self._flight
+        while flight and flight[0][0] <= count:
+            self.latencies.append(now - flight.popleft()[1])
+        self._fill()
+
+    def _fill(self) -> None:
+        if self.stopped:
+            return
+        first = self._next
+        end = min(first + self._window - len(self._flight), len(self._run.frames))
+        if end <= first:
+            return
+        now = perf_counter()
+        self._flight.extend((count, now) for count in self._run.counts[first:end])
+        self._next = end
+        assert self._client is not None
+        self._client.send(b"".join(self._run.frames[first:end]))
