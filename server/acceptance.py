@@ -88,7 +88,9 @@ class Acceptance:
         parsed = self._parse(covalue, items)
         absent = self._not_resident(parsed)
         if absent:
-            return self._later(covalue, items, absent)
+            # All of them at once: where memory is short, each might drive the others out.
+            wanted = {d for _, content in parsed for d in content.dependencies}
+            return self._later(covalue, items, wanted)
         ready = self._park(covalue, parsed)
         if not ready:
             return True
@@ -196,6 +198,7 @@ class Acceptance:
         if all(map(self._exists, header.dependencies)) and self._parking.is_circular(covalue):
             covalue.create(header)
             self._commit(covalue, Change(covalue.id, header.canonical), ())
+            relay(covalue, Outcome(), covalue.dependencies, self._deliver)
             self._parking.arrived(covalue.id)
 
     def _unjudged(
@@ -254,20 +257,13 @@ class Acceptance:
         before = covalue.counts
         if covalue.deleted:
             contents = [self._note_claims(covalue, content) for content in contents]
-        fresh = {d for c in contents for d in c.dependencies} - covalue.dependencies
-        if created:
-            fresh |= covalue.dependencies
         signers = self._signers(contents)
         outcome = take_content(covalue, contents, signers)
         erased = self._delete(covalue, contents, signers, outcome)
         covalue.verdicts.clear()
-        if outcome.errors and not header.is_group:
-            # What only refused content named is no dependency. (In a group, all of it exists; one
-            # too many costs a little and endangers nothing.)
-            authors = {parse_session_id(session).author for session in covalue.counts}
-            fresh &= authors.union(header.dependencies)
-        covalue.dependencies |= fresh
-        named = list(fresh) if header.is_group else []
+        named, fresh = self._note_dependencies(covalue, contents)
+        if created:
+            fresh |= covalue.dependencies
         if erased:
             for subscription in covalue.subscribers.values():
                 claims = before if subscription.in_step else subscription.known
@@ -275,7 +271,11 @@ class Acceptance:
             chunks = [c for c in outcome.chunks if c.session[-1] == "$"]
         else:
             chunks = outcome.chunks
-        change = Change(covalue.id, header.canonical if created else None, named, chunks, erased)
+        change = Change(
+            covalue.id, header.canonical if created else None, list(named), chunks, erased
+        )
+        if created:
+            contents[0].peer.usage.values += 1
         if created or chunks:
             self._commit(covalue, change, contents)
         else:
@@ -300,6 +300,30 @@ class Acceptance:
             self._acks.ask(covalue, peer, correction=peer in outcome.gaps)
         if created:
             self._parking.arrived(covalue.id)
+
+    @staticmethod
+    def _note_dependencies(
+        covalue: CoValue, contents: Iterable[Parsed]
+    ) -> tuple[set[str], set[str]]:
+        """Note what the accepted entries depend on.
+
+        Returns what is to be stored (named by a group's transactions, and not stored before) and
+        all that the CoValue did not depend on before.
+        """
+        named: set[str] = set()
+        authors: set[str] = set()
+        for content in contents:
+            for entry in content.entries:
+                if 0 < entry.end <= covalue.counts.get(entry.session, 0):
+                    named |= entry.names
+                    author = parse_session_id(entry.session).author
+                    if author.startswith("co_z"):
+                        authors.add(author)
+        named -= covalue.named | {covalue.id}
+        fresh = (named | authors) - covalue.dependencies - {covalue.id}
+        covalue.named |= named
+        covalue.dependencies |= fresh
+        return named, fresh
 
     def _note_claims(self, covalue: CoValue, content: Parsed) -> Parsed:
         """Of content for a tombstone only delete sessions are looked at; the rest is claimed."""
@@ -354,6 +378,8 @@ class Acceptance:
         if not applied:
             self._conflict(covalue)
             return
+        if change.erase:
+            covalue.erased = True
         for chunk in change.chunks:
             if not covalue.deleted or chunk.session[-1] == "$":
                 covalue.durable[chunk.session] = chunk.first + chunk.count

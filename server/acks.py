@@ -34,6 +34,11 @@ class Acknowledger:
 
     def settled(self, covalue: CoValue, acks: Acks) -> None:
         """The change that these acknowledgements waited for is durable."""
+        if covalue.deleted and not covalue.erased:
+            # What a tombstone makes void is acknowledged with the tombstone, not before.
+            for peer, correction in acks.items():
+                covalue.acks[peer] = covalue.acks.get(peer, False) or correction
+            return
         due = self._due.setdefault(covalue, {})
         for peer, correction in acks.items():
             due[peer] = due.get(peer, False) or correction

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import anyio
 
 from server import log
+from server.administration import add_commands, administer
 from server.config import ENVIRONMENT_PREFIX, default, load_settings, meaning
 from server.errors import BadSettings, ServerError
 from server.service import serve
@@ -35,14 +36,7 @@ def _parser() -> _Parser:
         f"({ENVIRONMENT_PREFIX}PORT=4200) or in a TOML file (port = 4200).",
     )
     serving.add_argument("--config", metavar="FILE", help="TOML file with settings")
-    for name in ("host", "port", "db", "log_level", "log_format"):
-        serving.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=type(default(name)),
-            default=argparse.SUPPRESS,
-            metavar=name.rpartition("_")[2].upper(),
-            help=f"{meaning(name)} Default: {default(name)}.",
-        )
+    _add_options(serving, ("host", "port", "db", "policy", "clerk", "log_level", "log_format"))
     for name in ("in_memory", "open"):
         serving.add_argument(
             f"--{name.replace('_', '-')}",
@@ -50,15 +44,38 @@ def _parser() -> _Parser:
             default=argparse.SUPPRESS,
             help=meaning(name),
         )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config", metavar="FILE", help="TOML file with settings", default=argparse.SUPPRESS
+    )
+    _add_options(common, ("db",))
+    add_commands(commands, common)
     return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    for name in names:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default(name)),
+            default=argparse.SUPPRESS,
+            metavar=name.rpartition("_")[2].upper(),
+            help=f"{meaning(name)} Default: {default(name) or 'none'}.".replace("%", "%%"),
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that `server.errors` documents."""
-    given: dict[str, Any] = vars(_parser().parse_args(arguments))
-    given.pop("command")
-    config = given.pop("config") or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    parsed = _parser().parse_args(arguments)
+    given: dict[str, Any] = vars(parsed)
+    config = given.get("config") or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     try:
+        if parsed.command != "serve":
+            chosen = {"db": given["db"]} if "db" in given else {}
+            settings = load_settings(chosen, os.environ, config)
+            log.configure("warning", settings.log_format)
+            sys.exit(anyio.run(administer, parsed, settings))
+        given = {n: value for n, value in given.items() if n not in ("command", "config")}
         if "db" in given and given.get("in_memory"):
             raise BadSettings("--db and --in-memory exclude each other")
         settings = load_settings(given, os.environ, config)

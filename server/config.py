@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, get_args
 
+from server.auth.door import Policy
+from server.auth.keys import ApiKey
+from server.auth.settings import API_KEYS, parse_keys
 from server.errors import BadSettings
 from server.limits import Limits
 from server.log import LogFormat, LogLevel
@@ -35,6 +38,50 @@ class Settings:
     in_memory: bool = _setting(False, "Store nothing on disk; everything ends with the process.")
     open: bool = _setting(
         False, "Let anybody connect on an address that is not loopback, without keys."
+    )
+    policy: Policy = _setting(
+        "off",
+        "`off`: any key is a label. `observe`: whom `enforce` would refuse is counted and let in."
+        " `enforce`: only API keys and Clerk tokens get in.",
+    )
+    clerk: str = _setting(
+        "", "Clerk's publishable key (`pk_live_...`) or issuer URL: who connects needs its token."
+    )
+    clerk_pem: str = _setting(
+        "", "A file with the instance's public key, instead of fetching its keys."
+    )
+    clerk_azp: str = _setting(
+        "", "Origins that tokens may have been made for (`azp`), separated by spaces; empty: any."
+    )
+    clerk_allow_missing_azp: bool = _setting(
+        False, "Accept tokens without `azp` beside that list: native apps, Expo among them."
+    )
+    clerk_audience: str = _setting("", "What `aud` must contain; empty: it is not looked at.")
+    clerk_template_seconds: float = _setting(
+        0.0,
+        "Accept tokens of JWT templates that live so long at most; needs an audience."
+        " They outlive sign-out. 0: never.",
+        low=0,
+    )
+    clerk_stale_seconds: float = _setting(
+        86_400.0, "For how long Clerk's keys serve on while none can be fetched.", low=0
+    )
+    clerk_resume_seconds: float = _setting(
+        0.0,
+        "Let an expired token back in if its session was connected so recently. 0: never.",
+        low=0,
+    )
+    token_parameter: str = _setting("token", "The query parameter that may hold a token.")
+    origins: str = _setting(
+        "",
+        "Origins that browsers may connect from, separated by spaces; empty: any, and Clerk's"
+        " cookie does not count.",
+    )
+    trusted_proxies: str = _setting(
+        "127.0.0.1 ::1", "Addresses and networks whose `X-Forwarded-For` is believed."
+    )
+    max_connection_seconds: float = _setting(
+        0.0, "Close a connection at this age, with 4401, so that it comes back. 0: never.", low=0
     )
     log_level: LogLevel = _setting("info", "`debug`, `info`, `warning` or `error`.")
     log_format: LogFormat = _setting("console", "`console` for people, `json` for programs.")
@@ -78,6 +125,9 @@ class Settings:
         8.0, "How long a stop may take to write what has arrived and to close peers.", low=0.1
     )
 
+    api_keys: tuple[ApiKey, ...] = ()
+    """Keys from the tables `[api_keys.NAME]` of the settings file."""
+
     def limits(self) -> Limits:
         """The node's limits."""
         return Limits(
@@ -90,7 +140,7 @@ class Settings:
         )
 
 
-_FIELDS: Final = {f.name: f for f in fields(Settings)}
+_FIELDS: Final = {f.name: f for f in fields(Settings) if f.metadata}
 
 
 def load_settings(
@@ -104,7 +154,10 @@ def load_settings(
     values: dict[str, Any] = {}
     if config is not None:
         for name, value in _read_toml(config).items():
-            values[name] = _checked(name, value, config)
+            if name == API_KEYS:
+                values[name] = parse_keys(value, config)
+            else:
+                values[name] = _checked(name, value, config)
     for variable, text in environment.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         if variable.startswith(ENVIRONMENT_PREFIX) and name != "config":
@@ -162,7 +215,11 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         raise BadSettings(f"{origin}: {name} is {value!r}, but it must be at least {low:g}")
     if name == "port" and value > 65_535:
         raise BadSettings(f"{origin}: port is {value}, but it must be at most 65535")
-    choices = {"log_level": get_args(LogLevel), "log_format": get_args(LogFormat)}.get(name)
+    choices = {
+        "log_level": get_args(LogLevel),
+        "log_format": get_args(LogFormat),
+        "policy": get_args(Policy),
+    }.get(name)
     if choices and value not in choices:
         raise BadSettings(f"{origin}: {name} is {value!r}, but it must be {' or '.join(choices)}")
     return value

@@ -7,6 +7,7 @@ connection costs about twice as much per message, see `bench/README.md`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from logging import Logger
 from typing import Final, Protocol, cast
@@ -16,7 +17,11 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
+from server.auth.carriers import SUBPROTOCOL
+from server.auth.identity import Identity
+from server.auth.usage import Usage
 from server.config import Settings
 from server.outbox import Outbox
 from server.peer import Peer
@@ -25,6 +30,7 @@ log: Final = structlog.get_logger(__name__)
 
 _HIGH_WATER: Final = 128 * 1024
 _CLOSE_S: Final = 3.0
+_EARLY_BYTES: Final = 64 * 1024
 
 
 class Port(Protocol):
@@ -37,8 +43,8 @@ class Port(Protocol):
     def arrived(self, connection: Connection) -> None:
         """A socket is there."""
 
-    def respond(self, protocol: ServerProtocol, request: Request) -> Response | None:
-        """The response to a request that is not to become a peer; `None` if it is."""
+    def respond(self, connection: Connection, request: Request) -> None:
+        """A request came in: call `reply` or `upgrade` of the connection, now or later."""
 
     def joined(self, connection: Connection, outbox: Outbox) -> Peer:
         """The connection is a websocket now."""
@@ -59,14 +65,25 @@ class Connection(asyncio.Protocol):
     def __init__(self, port: Port) -> None:
         self._port = port
         self._protocol = ServerProtocol(
-            max_size=port.settings.max_message_bytes, logger=port.websockets_logger
+            max_size=port.settings.max_message_bytes,
+            logger=port.websockets_logger,
+            select_subprotocol=_select_subprotocol,
         )
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
         self._flushing = False
         self._fragments: list[bytes] | None = None
+        self._early: bytearray | None = None
+        self._reading = True
+        self._resting: asyncio.TimerHandle | None = None
         self.peer: Peer | None = None
+        self.admission: tuple[Identity, Usage] | None = None
+        """Who the peer will be; set by the gateway before `upgrade`."""
+        self.cancel_decision: Callable[[], None] | None = None
+        """Ends what the gateway still does to decide about the request."""
+        self.closes_at = float("inf")
+        """When the connection has reached its greatest age, on the loop's clock."""
         self.heard = 0.0
         """When bytes last came in, on the loop's clock."""
 
@@ -82,6 +99,12 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
         self.heard = self._port.loop.time()
+        if self._early is not None:
+            # Nobody sends before the upgrade is answered, but a socket may.
+            self._early += data
+            if len(self._early) > _EARLY_BYTES:
+                self.abort()
+            return
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
@@ -92,6 +115,9 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The other side sends no more; the transport closes itself."""
+        if self._early is not None:
+            self.abort()
+            return
         self._protocol.receive_eof()
         self._send_protocol_data()
 
@@ -106,8 +132,12 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._resting):
+            if timer is not None:
+                timer.cancel()
+        if self.cancel_decision is not None:
+            self.cancel_decision()
+            self.cancel_decision = None
         self._port.left(self)
 
     def ping(self, text: bytes, protocol_ping: bool) -> None:
@@ -130,6 +160,9 @@ class Connection(asyncio.Protocol):
             self._protocol.send_close(code, reason)
             self._send_protocol_data()
             # Its close frame must be heard even if nothing was to be read any more.
+            if self._resting is not None:
+                self._resting.cancel()
+                self._resting = None
             self.set_reading(True)
         elif self._protocol.state is State.CONNECTING:
             self._transport.abort()
@@ -140,20 +173,53 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def address(self) -> str:
+        """The socket's other end; empty if it has none."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(name[0]) if isinstance(name, tuple) and name else ""
+
+    def upgrade(self, request: Request) -> None:
+        """Make it a websocket, if the request is right for one (RFC 6455 §4.2), and a peer."""
+        if self._is_over():
+            return
+        response = self._protocol.accept(request)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self.reply(response)
+            return
+        early, self._early = self._early, None
+        self._answer(response)
+        outbox = Outbox(self._port.settings.outbox_bytes, self._schedule_flush)
+        self.peer = self._port.joined(self, outbox)
+        if early:
+            self.data_received(bytes(early))
+
+    def reply(self, response: Response, delay_s: float = 0.0) -> None:
+        """Answer with HTTP, maybe later, and close."""
+        if self._is_over():
+            return
+        if delay_s:
+            timer = self._port.loop.call_later(delay_s, self.reply, response)
+            self.cancel_decision = timer.cancel
+            return
+        self._early = None
+        self._answer(response)
+        self._close_soon()
+
+    def _is_over(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
     def _request(self, request: Request) -> None:
+        self._early = bytearray()
+        self._port.respond(self, request)
+
+    def _answer(self, response: Response) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        response = self._port.respond(self._protocol, request)
-        if response is None:
-            response = self._protocol.accept(request)
+        self.cancel_decision = None
         self._protocol.send_response(response)
         self._send_protocol_data()
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._close_soon()
-            return
-        outbox = Outbox(self._port.settings.outbox_bytes, self._schedule_flush)
-        self.peer = self._port.joined(self, outbox)
 
     def _frame(self, frame: Frame) -> None:
         """Gather fragments; hand text to the node. Binary messages mean nothing in Jazz."""
@@ -175,11 +241,22 @@ class Connection(asyncio.Protocol):
 
     def set_reading(self, reading: bool) -> None:
         """Go on or stop reading from the socket."""
+        self._reading = reading
         if self._transport is not None and not self._transport.is_closing():
-            if reading:
+            if reading and self._resting is None:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+
+    def rest(self, seconds: float) -> None:
+        """Read nothing for so long, whatever `set_reading` says."""
+        if self._resting is None:
+            self._resting = self._port.loop.call_later(seconds, self._rested)
+            self.set_reading(self._reading)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self.set_reading(self._reading)
 
     def _schedule_flush(self) -> None:
         if not self._flushing:
@@ -194,7 +271,8 @@ class Connection(asyncio.Protocol):
             return
         while self._writable and (message := peer.outbox.take()) is not None:
             transport.write(text_frame(message))
-        if peer.lagging and not peer.outbox.is_full:
+            peer.usage.bytes_out += len(message)
+        if (peer.lagging or peer.backlogged) and not peer.outbox.is_full:
             self._port.catch_up(peer)
 
     def _send_protocol_data(self) -> None:
@@ -213,6 +291,13 @@ class Connection(asyncio.Protocol):
         """The other side should close; see to it that the socket does not stay."""
         if self._timer is None and self._transport is not None:
             self._timer = self._port.loop.call_later(_CLOSE_S, self._transport.abort)
+
+
+def _select_subprotocol(
+    protocol: ServerProtocol, offered: Sequence[Subprotocol]
+) -> Subprotocol | None:
+    """The name of our pair, never the token beside it; without it, none."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
 def text_frame(message: bytes) -> bytes:

@@ -66,6 +66,7 @@ class CoValue:
         "deleted",
         "dependencies",
         "durable",
+        "erased",
         "header",
         "id",
         "inbox",
@@ -89,6 +90,8 @@ class CoValue:
         self.header: Header | None = None
         """`None`: not resident, or it does not exist."""
         self.deleted = False
+        self.erased = False
+        """Whether it is deleted on disk, too."""
         self.counts: Sessions = {}
         """Transactions per session, those included that are not durable yet."""
         self.durable: Sessions = {}
@@ -160,7 +163,7 @@ class CoValue:
         if stored is None:
             return
         self.header = stored_header(self.id, stored.header)
-        self.deleted = stored.deleted
+        self.deleted = self.erased = stored.deleted
         self.counts = stored.sessions
         self.durable = dict(stored.sessions)
         self.named = stored.dependencies

@@ -47,6 +47,11 @@ class _Job:
     """What is in the builder and not sent yet."""
     sent: bool = False
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the peer has not said since what it holds."""
+        return self.subscription.known is self.known
+
 
 class Delivery:
     """The deliveries to one peer. A task runs only while there is something to deliver."""
@@ -98,47 +103,61 @@ class Delivery:
         return False
 
     async def _serve(self, batch: dict[str, bool], lane: int) -> bool:
-        order = await self._in_order(list(batch))
-        if self._active.intersection(order):
+        needed = dict.fromkeys(batch)
+        while True:
+            needed |= await self._lacking(list(needed))
+            async with self._residents.held(needed) as covalues:
+                # They may have got new dependencies while others were being loaded.
+                if all(d in needed for c in covalues for d in self._edges(c)):
+                    return await self._serve_loaded(batch, lane, covalues)
+
+    async def _serve_loaded(self, batch: dict[str, bool], lane: int, loaded: list[CoValue]) -> bool:
+        if any(covalue.id in self._active for covalue in loaded):
             # Part of it is on its way already, in a delivery that waits for this one.
             for covalue_id, answer in batch.items():
                 requests = self._requests[lane]
                 requests[covalue_id] = requests.get(covalue_id, False) or answer
             return False
-        async with self._residents.held(order) as covalues:
-            jobs = [job for c in covalues if (job := self._plan(c, batch.get(c.id, False)))]
-            # What was planned may still be on its way to the disk; what comes later is in the tail.
-            await self._journal.settled(max((c.ticket for c in covalues), default=0))
-            self._active.update(job.covalue.id for job in jobs)
-            try:
-                await self._stream(jobs, lane)
-            finally:
-                self._active.difference_update(job.covalue.id for job in jobs)
+        covalues = self._in_order(list(batch), loaded)
+        jobs = [job for c in covalues if (job := self._plan(c, batch.get(c.id, False)))]
+        # What was planned may still be on its way to the disk; what comes later is in the tail.
+        await self._journal.settled(max((c.ticket for c in covalues), default=0))
+        self._active.update(job.covalue.id for job in jobs)
+        try:
+            await self._stream(jobs, lane)
+        finally:
+            self._active.difference_update(job.covalue.id for job in jobs)
         return True
 
-    async def _in_order(self, ids: list[str]) -> list[str]:
-        """The ids and the dependencies that the peer is not in step with, those first."""
-        edges: dict[str, list[str]] = {}
+    async def _lacking(self, ids: list[str]) -> dict[str, None]:
+        """The dependencies of the ids, and theirs, that the peer is not in step with."""
+        found: dict[str, None] = {}
         frontier = ids
         while frontier:
             async with self._residents.held(frontier) as covalues:
-                for covalue in covalues:
-                    edges[covalue.id] = [
-                        d for d in covalue.dependencies if not self._is_in_step_with(d)
-                    ]
-            frontier = list({d for c in frontier for d in edges[c] if d not in edges})
-        order: dict[str, None] = {}
+                edges = {d for covalue in covalues for d in self._edges(covalue)}
+            frontier = [d for d in edges if d not in found]
+            found |= dict.fromkeys(frontier)
+        return found
+
+    def _in_order(self, ids: list[str], loaded: list[CoValue]) -> list[CoValue]:
+        """What was loaded for the ids, each after its dependencies."""
+        by_id = {covalue.id: covalue for covalue in loaded}
+        order: dict[str, CoValue] = {}
         entered: set[str] = set()
         stack = list(reversed(ids))
         while stack:
             covalue_id = stack[-1]
             if covalue_id not in entered:
                 entered.add(covalue_id)
-                stack += [d for d in edges[covalue_id] if d not in entered]
+                stack += [d for d in self._edges(by_id[covalue_id]) if d not in entered]
             else:
                 stack.pop()
-                order[covalue_id] = None
-        return list(order)
+                order[covalue_id] = by_id[covalue_id]
+        return list(order.values())
+
+    def _edges(self, covalue: CoValue) -> list[str]:
+        return [d for d in covalue.dependencies if not self._is_in_step_with(d)]
 
     def _is_in_step_with(self, covalue_id: str) -> bool:
         subscription = self._peer.subscriptions.get(covalue_id)
@@ -146,6 +165,8 @@ class Delivery:
 
     def _plan(self, covalue: CoValue, answer: bool) -> _Job | None:
         """What to send of `covalue`, from here on; `None` if the peer is in step already."""
+        if self._peer.closed:
+            return None
         subscription = covalue.subscribe(self._peer)
         self._peer.lagging.discard(covalue.id)
         header = covalue.header
@@ -171,14 +192,23 @@ class Delivery:
     async def _stream(self, jobs: list[_Job], lane: int) -> None:
         rows = self._read([wanted for job in jobs for wanted in job.ranges], lane)
         row = await anext(rows, None)
+        superseded = False
         for job in jobs:
             for wanted in job.ranges:
                 while row is not None and row[0] == wanted[:2]:
-                    self._add(job, row[1])
+                    if not superseded:
+                        self._add(job, row[1])
                     row = await anext(rows, None)
-            self._finish(job)
             if self._peer.closed:
                 break
+            if superseded and job.is_current:
+                # What it depends on may have to come again, and before it.
+                job.subscription.tail = None
+                self.request(job.covalue, answer=job.answer)
+            elif job.is_current:
+                self._finish(job)
+            else:
+                superseded = True
         await rows.aclose()
 
     async def _read(
@@ -205,7 +235,7 @@ class Delivery:
                 del ranges[0]
 
     def _add(self, job: _Job, chunk: Chunk) -> None:
-        if job.subscription.known is not job.known or self._peer.closed:
+        if not job.is_current or self._peer.closed:
             return
         held = job.built.get(chunk.session, job.known.get(chunk.session, 0))
         if chunk.first + chunk.count <= held:
@@ -220,8 +250,6 @@ class Delivery:
 
     def _finish(self, job: _Job) -> None:
         subscription, covalue = job.subscription, job.covalue
-        if subscription.known is not job.known or self._peer.closed:
-            return
         self._send(job, job.builder.end())
         if job.answer and not job.sent:
             self._answer(covalue, self._peer)

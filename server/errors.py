@@ -1,6 +1,7 @@
 """What can go wrong on the server's side, and with which exit code a command then ends.
 
     BandstandError
+    ├── Refused                a handshake that is not let in; it ends no command
     └── ServerError
         ├── BadSettings        64  a setting that is unknown, malformed, unsafe or contradictory
         ├── PortUnavailable    69  the address cannot be listened on
@@ -17,6 +18,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 from protocol.errors import BandstandError
+
+
+class Refused(BandstandError):
+    """A handshake that is not let in: why, in one word, and the HTTP status that says so."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
 
 
 class ServerError(BandstandError):

@@ -15,20 +15,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from itertools import count
+from random import uniform
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import anyio
 import msgspec
 import structlog
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
 
 from protocol.messages import encode_ping
+from server.auth.door import Door
+from server.auth.door import Request as Handshake
+from server.auth.identity import Identity
+from server.auth.jwks import KeysWanted
+from server.auth.refusals import RETRY_AFTER_S
 from server.config import Settings
 from server.connection import Connection, text_frame
-from server.errors import PortUnavailable
+from server.errors import PortUnavailable, Refused
 from server.node import Node
 from server.outbox import Outbox
 from server.peer import Peer
@@ -37,16 +41,30 @@ log: Final = structlog.get_logger(__name__)
 
 _BACKLOG: Final = 2_048
 _ORIGIN: Final = "bandstand"
+POLICY_VIOLATION: Final = 1008
+TOO_OLD: Final = 4401
+SESSION_ENDED: Final = 4403
 
 
 class Gateway:
     """Listens, accepts, pings and closes. One per process."""
 
     def __init__(
-        self, node: Node, settings: Settings, health: Callable[[], dict[str, Any]]
+        self,
+        node: Node,
+        settings: Settings,
+        health: Callable[[], dict[str, Any]],
+        door: Door | None = None,
+        jitter: Callable[[], float] = lambda: uniform(0.9, 1.0),
     ) -> None:
-        """`health` gives what `/health` shows."""
+        """`health` gives what `/health` shows; `door` decides who may connect, `None` lets all in.
+
+        `jitter` gives the share of the greatest age at which a connection is closed.
+        """
         self.node = node
+        self.door = door
+        self._jitter = jitter
+        self._by_peer: dict[Peer, Connection] = {}
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
@@ -87,26 +105,44 @@ class Gateway:
         for connection in list(self.connections):
             connection.abort()
 
-    def respond(self, protocol: ServerProtocol, request: Request) -> Response | None:
-        """The response to a request that is not to become a peer; `None` if it is."""
-        path = urlsplit(request.path).path
-        upgrade = request.headers.get_all("Upgrade")
-        if upgrade:
-            return None
+    def respond(self, connection: Connection, request: Request) -> None:
+        """Answer a request: with HTTP, or, where it asks for a websocket, as the door decides."""
+        if request.headers.get_all("Upgrade"):
+            self._decide(connection, request)
+        else:
+            connection.reply(self._plain(request))
+
+    def _decide(self, connection: Connection, request: Request, *, final: bool = False) -> None:
+        """Admit or refuse, before the upgrade; or wait for keys, and then do so."""
+        door = self.door
+        if door is None:
+            connection.upgrade(request)
+            return
+        asked = Handshake(request.path, request.headers, connection.address)
+        try:
+            connection.admission = door.decide(asked, final=final)
+        except Refused as refusal:
+            connection.reply(_refusal(refusal), door.penalty(asked, refusal))
+        except KeysWanted:
+            # Data that comes meanwhile, or an end, is seen to by the connection.
+            try:
+                connection.cancel_decision = door.when_keys(
+                    lambda: self._decide(connection, request, final=True)
+                )
+            except Refused as refusal:
+                connection.reply(_refusal(refusal))
+        else:
+            connection.upgrade(request)
+
+    def _plain(self, request: Request) -> Response:
+        path = request.path.partition("?")[0]
         if path == "/health":
             body = msgspec.json.encode(self._health())
-            headers = Headers(
-                {
-                    "Content-Type": "application/json",
-                    "Content-Length": str(len(body)),
-                    "Cache-Control": "no-store",
-                    "Connection": "close",
-                }
-            )
-            return Response(HTTPStatus.OK, "OK", headers, body)
-        return protocol.reject(
+            return _http(HTTPStatus.OK, "application/json", body)
+        return _http(
             HTTPStatus.NOT_FOUND if path != "/" else HTTPStatus.UPGRADE_REQUIRED,
-            "This is a bandstand sync server: connect with a websocket.\n",
+            "text/plain; charset=utf-8",
+            b"This is a bandstand sync server: connect with a websocket.\n",
         )
 
     def arrived(self, connection: Connection) -> None:
@@ -115,7 +151,24 @@ class Gateway:
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """A text frame came in."""
+        usage = peer.usage
+        usage.bytes_in += len(frame)
+        if usage.limited and not self._is_within_limits(peer, frame):
+            return
         self.node.receive(peer, frame)
+
+    def _is_within_limits(self, peer: Peer, frame: bytes) -> bool:
+        """Hold a key to its limits: read later what comes too fast, close what is too much."""
+        usage, now = peer.usage, time.time()
+        usage.write(len(frame), now)
+        if usage.is_spent(now):
+            log.info("peer.quota", peer=peer.name, key=usage.name)
+            peer.disconnect(POLICY_VIOLATION, "quota")
+            return False
+        pause_s = usage.pause(frame.count(b"\n") + 1, self.loop.time())
+        if pause_s > 0 and (connection := self._by_peer.get(peer)) is not None:
+            connection.rest(pause_s)
+        return True
 
     def catch_up(self, peer: Peer) -> None:
         """There is room for what did not fit."""
@@ -130,16 +183,40 @@ class Gateway:
             disconnect=connection.close,
         )
         connection.peer = peer
+        self._by_peer[peer] = connection
+        if self.door is not None and connection.admission is not None:
+            peer.identity, peer.usage = connection.admission
+            self.door.joined(peer.identity, peer.usage)
+            if most := self.settings.max_connection_seconds:
+                # Not all at once, or a restart's clients would come back together for ever.
+                connection.closes_at = self.loop.time() + most * self._jitter()
         connection.ping(self._ping(), protocol_ping=False)
         self.node.connect(peer)
-        log.debug("peer.joined", peer=peer.name)
+        shown = peer.identity.shown() if peer.identity is not None else {}
+        say = log.info if "actor" in shown else log.debug
+        say("peer.joined", peer=peer.name, **shown)
         return peer
+
+    def peers(self) -> list[Peer]:
+        """Who is connected."""
+        return list(self._by_peer)
+
+    def end(self, matches: Callable[[Identity], bool]) -> int:
+        """Close, with 4403, the connections whose identity matches. Returns how many."""
+        ended = [p for p in self._by_peer if p.identity is not None and matches(p.identity)]
+        for peer in ended:
+            log.info("peer.ended", peer=peer.name)
+            peer.disconnect(SESSION_ENDED, "session ended")
+        return len(ended)
 
     def left(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         self._departure.set()
         if connection.peer is not None:
+            self._by_peer.pop(connection.peer, None)
+            if self.door is not None and connection.peer.identity is not None:
+                self.door.left(connection.peer.identity, connection.peer.usage)
             self.node.disconnect(connection.peer)
             log.debug("peer.left", peer=connection.peer.name)
             connection.peer = None
@@ -165,6 +242,8 @@ class Gateway:
                 if connection.peer is not None and now - connection.heard > silent_s:
                     log.info("peer.silent", peer=connection.peer.name)
                     connection.abort()
+                elif now >= connection.closes_at:
+                    connection.close(TOO_OLD, "come back with a fresh token")
                 else:
                     connection.ping(text, protocol_ping)
 
@@ -180,6 +259,29 @@ async def listening(gateway: Gateway) -> AsyncIterator[tuple[str, int]]:
         yield await gateway.listen()
     finally:
         gateway.refuse_new()
+
+
+def _refusal(refusal: Refused) -> Response:
+    """What the client is told: the status alone."""
+    status = HTTPStatus(refusal.status)
+    response = _http(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    elif status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _http(status: HTTPStatus, kind: str, body: bytes) -> Response:
+    headers = Headers(
+        {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "Connection": "close",
+        }
+    )
+    return Response(status, status.phrase, headers, body)
 
 
 def is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,8 @@ from protocol.transaction import Transaction, canonical_transaction, check_trans
 from server.covalue import CoValue, Writer
 from server.peer import Peer
 
+_NOTHING: Final[set[str]] = set()
+
 
 class Entry(NamedTuple):
     """One message's part about one session."""
@@ -38,6 +40,8 @@ class Entry(NamedTuple):
     transactions: list[Transaction]
     canonical: list[bytes]
     signature: str
+    names: set[str]
+    """Members and parents that transactions of a group name."""
 
     @property
     def end(self) -> int:
@@ -87,13 +91,12 @@ def parse_content(
         return parsed
     for session, raw in message.new.items():
         try:
-            entry = _parse_session(peer, session, raw)
+            entry = _parse_session(peer, session, raw, known)
             if session not in covalue.counts:
                 dependency = session_dependency(session)
                 if dependency is not None:
                     parsed.dependencies.add(dependency)
-            if known.is_group:
-                parsed.dependencies |= group_dependencies(entry.transactions)
+            parsed.dependencies |= entry.names
             parsed.entries.append(entry)
         except ProtocolError as error:
             parsed.errors.append(error)
@@ -101,14 +104,20 @@ def parse_content(
     return parsed
 
 
-def _parse_session(peer: Peer, session: str, raw: msgspec.Raw) -> Entry:
+def _parse_session(peer: Peer, session: str, raw: msgspec.Raw, header: Header) -> Entry:
     parse_session_id(session)
     content = decode_session_content(raw)
     for transaction in content.newTransactions:
         check_transaction(transaction)
     canonical = [canonical_transaction(t) for t in content.newTransactions]
     return Entry(
-        peer, session, content.after, content.newTransactions, canonical, content.lastSignature
+        peer,
+        session,
+        content.after,
+        content.newTransactions,
+        canonical,
+        content.lastSignature,
+        group_dependencies(content.newTransactions) if header.is_group else _NOTHING,
     )
 
 
@@ -217,8 +226,12 @@ def _extend(
             outcome.errors.append((run[0].peer, error))
         return writer
     held = covalue.counts.get(session, 0)
-    outcome.chunks.append(Chunk(session, held, len(texts), signature, b",".join(texts)))
+    data = b",".join(texts)
+    outcome.chunks.append(Chunk(session, held, len(texts), signature, data))
     outcome.transactions += len(texts)
+    usage = run[-1].peer.usage
+    usage.transactions += len(texts)
+    usage.bytes_stored += len(data)
     covalue.counts[session] = held + len(texts)
     writer = covalue.writers[session] = Writer(chain, writer.signer)
     return writer

@@ -43,6 +43,9 @@ def configure(level: LogLevel, style: LogFormat) -> None:
     logging.getLogger("server.websockets").setLevel(logging.CRITICAL)
     logging.getLogger("websockets").setLevel(logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    # These print the addresses that keys are fetched from, at `info`.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     structlog.configure(
         processors=[

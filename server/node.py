@@ -65,6 +65,7 @@ class Node:
         self.limits = limits
         self._reads = PatientReads(store)
         self._tasks: TaskGroup | None = None
+        self._draining = False
         self._deliveries: dict[Peer, Delivery] = {}
         self._backpressure = Backpressure(limits)
         self._acks = Acknowledger(Reconciler.answered)
@@ -72,7 +73,14 @@ class Node:
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self._reads, limits.memory_bytes, self._turns.add)
         self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
-        self._parking = Parking(limits, clock, self._turns.add, self._correct, self.residents.peek)
+        self._parking = Parking(
+            limits,
+            self._backpressure,
+            clock,
+            self._turns.add,
+            self._correct,
+            self.residents.peek,
+        )
         self._acceptance = Acceptance(
             self._reads,
             self.residents,
@@ -106,6 +114,7 @@ class Node:
 
     def drain(self) -> None:
         """Deal with what has arrived and let `run` end once it is durable and acknowledged."""
+        self._draining = True
         self._turns.finish()
         self.journal.close()
 
@@ -133,6 +142,8 @@ class Node:
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """Take in one frame. What is no message is dropped and counted, line by line."""
+        if self._draining:
+            return
         for line in split_frame(frame):
             try:
                 message = decode_message(line)
@@ -151,7 +162,8 @@ class Node:
                 self._reconcile(peer, message)
 
     def catch_up(self, peer: Peer) -> None:
-        """The outbox has room again: deliver what did not fit."""
+        """The outbox has room again: read on, and deliver what did not fit."""
+        peer.drained()
         for covalue_id in list(peer.lagging):
             self._deliver(peer, self.residents.get(covalue_id))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from protocol.messages import encode_load
+from server.backpressure import Backpressure
 from server.covalue import CoValue, Item, Parked
 from server.limits import Limits
 from server.peer import Peer
@@ -23,6 +24,7 @@ class Parking:
     def __init__(
         self,
         limits: Limits,
+        backpressure: Backpressure,
         clock: Callable[[], float],
         wake: Callable[[CoValue], None],
         correct: Callable[[CoValue, Peer], None],
@@ -33,6 +35,7 @@ class Parking:
         `wake` has an inbox dealt with, `correct` makes a peer send again, `find` looks one up.
         """
         self._limits = limits
+        self._backpressure = backpressure
         self._clock = clock
         self._wake = wake
         self._correct = correct
@@ -88,6 +91,7 @@ class Parking:
                     waiting.append(parked)
                 else:
                     peer.parked_bytes -= parked.item.size
+                    self._backpressure.hold(peer, parked.item.size)
                     ready.append(parked.item)
             covalue.parked = waiting
             if ready:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from server.auth.identity import Identity
+from server.auth.usage import Usage
 from server.outbox import CONTROL, Outbox
 from server.subscription import Subscription
 
@@ -20,6 +22,10 @@ class Peer:
     """Go on (`True`) or stop (`False`) reading from the connection."""
     disconnect: Callable[[int, str], None]
     """Close the connection, with a close code (RFC 6455 §7.4) and a reason."""
+    identity: Identity | None = None
+    """Who it is, as the handshake found out; `None` where nobody asked."""
+    usage: Usage = field(default_factory=Usage)
+    """What its key has used; shared by all peers of that key."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     """Dependencies that this peer was asked for."""
@@ -32,18 +38,33 @@ class Peer:
     """Bytes received from this peer and not yet dealt with."""
     throttled: bool = False
     """Whether nothing is read from the peer, because too much of it is not dealt with."""
+    backlogged: bool = False
+    """Whether nothing is read from the peer, because it does not read what it is told."""
     closed: bool = False
 
     def throttle(self, stop: bool) -> None:
-        """Stop or go on reading from the peer."""
+        """Stop or go on reading from the peer, as far as what it sent is concerned."""
         if stop != self.throttled:
             self.throttled = stop
-            self.set_reading(not stop)
+            self.set_reading(not (stop or self.backlogged))
+
+    def drained(self) -> None:
+        """The outbox has room again."""
+        if self.backlogged:
+            self.backlogged = False
+            self.set_reading(not self.throttled)
 
     def tell(self, message: bytes) -> None:
-        """Send an answer or a request, ahead of content."""
-        if not self.closed:
-            self.outbox.put(CONTROL, message)
+        """Send an answer or a request, ahead of content.
+
+        Who does not read the answers is not read from, so that they cannot pile up.
+        """
+        if self.closed:
+            return
+        self.outbox.put(CONTROL, message)
+        if self.outbox.is_full and not self.backlogged:
+            self.backlogged = True
+            self.set_reading(False)
 
     def send(self, subscription: Subscription, message: bytes) -> None:
         """Send content in the lane of its CoValue."""

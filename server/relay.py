@@ -8,6 +8,7 @@ falls back to what it is known to hold, and a delivery from the store brings it 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from protocol.content import PieceBuilder
 from protocol.known_state import Sessions, merge
@@ -26,7 +27,7 @@ def relay(
     news = _News(covalue, outcome)
     for peer, subscription in covalue.subscribers.items():
         sent = outcome.sent.get(peer)
-        lacks = any(d not in peer.subscriptions for d in fresh_dependencies)
+        lacks = any(not _holds(peer, d) for d in fresh_dependencies)
         if sent:
             _after_sending(covalue, news, peer, subscription, sent, lacks, deliver)
         elif not subscription.in_step:
@@ -50,6 +51,12 @@ def relay(
                 peer.send(subscription, piece)
 
 
+def _holds(peer: Peer, covalue_id: str) -> bool:
+    """Whether the peer holds a CoValue, or is being sent it ahead of what comes now."""
+    subscription = peer.subscriptions.get(covalue_id)
+    return subscription is not None and (subscription.in_step or subscription.header)
+
+
 def _after_sending(
     covalue: CoValue,
     news: _News,
@@ -61,9 +68,16 @@ def _after_sending(
 ) -> None:
     """The sender holds what it sent, and is brought whatever else there is."""
     if subscription.in_step:
-        if all(sent.get(session) == covalue.counts[session] for session in news.sessions):
+        own = news.sessions & sent.keys()
+        complete = all(sent[session] == covalue.counts[session] for session in own)
+        if complete and own == news.sessions:
             if lacks:
                 deliver(peer, covalue)
+            return
+        if complete and not lacks and not peer.outbox.is_full:
+            # Others wrote in the same turn, in sessions of their own.
+            for piece in news.pieces(without=own):
+                peer.send(subscription, piece)
             return
         known = news.before()
         merge(known, sent)
@@ -83,7 +97,7 @@ class _News:
     def __init__(self, covalue: CoValue, outcome: Outcome) -> None:
         self._covalue = covalue
         self._outcome = outcome
-        self._pieces: list[bytes] | None = None
+        self._pieces: dict[frozenset[str], list[bytes]] = {}
         self.sessions = {c.session for c in outcome.chunks if c.session in covalue.counts}
 
     def before(self) -> Sessions:
@@ -94,15 +108,18 @@ class _News:
                 counts[chunk.session] = chunk.first
         return {session: count for session, count in counts.items() if count}
 
-    def pieces(self) -> list[bytes]:
-        """The new transactions as `content` messages, nearly always one."""
-        if self._pieces is None:
+    def pieces(self, without: AbstractSet[str] = frozenset()) -> list[bytes]:
+        """The new transactions as `content` messages, nearly always one.
+
+        `without` names sessions to leave out, because the receiver wrote them.
+        """
+        key = frozenset(without)
+        pieces = self._pieces.get(key)
+        if pieces is None:
             assert self._covalue.header is not None
             builder = PieceBuilder(self._covalue.header, with_header=False, expect_until=None)
-            pieces = [
-                builder.add(chunk)
-                for chunk in self._outcome.chunks
-                if chunk.session in self._covalue.counts
-            ]
-            self._pieces = [p for p in (*pieces, builder.end()) if p is not None]
-        return self._pieces
+            wanted = self.sessions - key
+            made = [builder.add(c) for c in self._outcome.chunks if c.session in wanted]
+            pieces = [p for p in (*made, builder.end()) if p is not None]
+            self._pieces[key] = pieces
+        return pieces

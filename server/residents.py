@@ -109,6 +109,8 @@ class Residents:
             self._work = anyio.Event()
             while self._wanted:
                 batch = [self._wanted.pop(i) for i in list(self._wanted)[:_BATCH]]
+                # Wanted again while it was being loaded: what it is by now must stay.
+                batch = [covalue for covalue in batch if not covalue.resident]
                 stored = await self._reads.load([covalue.id for covalue in batch])
                 for covalue in batch:
                     try:

@@ -14,11 +14,16 @@ from typing import Any, Final
 import anyio
 import structlog
 
+from server.admission import check_alone, opened
+from server.auth.door import Door
+from server.auth.ledger import Ledger, NoLedger
 from server.config import Settings
-from server.errors import BadSettings
-from server.gateway import Gateway, is_loopback, listening
+from server.control.desk import Desk
+from server.control.socket import controlled
+from server.gateway import Gateway, listening
 from server.node import Node
 from server.store import Store
+from server.store.ledger import SqliteLedger
 from server.store.memory import MemoryStore
 from server.store.sqlite import SqliteStore
 
@@ -28,25 +33,20 @@ _CLOSE_S: Final = 1.5
 SERVICE_RESTART: Final = 1012
 
 
-def check(settings: Settings) -> None:
-    """Raise `BadSettings` for settings that are unsafe together."""
-    if not settings.open and not is_loopback(settings.host):
-        raise BadSettings(
-            f"without keys everybody who reaches {settings.host} could use this server; listen on"
-            " 127.0.0.1 (behind a proxy that lets in whom you want), or accept it with --open"
-        )
-
-
 async def serve(settings: Settings) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     Raises `ServerError` if it cannot start: unsafe settings, port taken, database unusable.
     """
-    check(settings)
-    async with _store(settings) as store, anyio.create_task_group() as tasks:
+    check_alone(settings)
+    async with (
+        _store(settings) as (store, ledger),
+        opened(settings, ledger) as door,
+        anyio.create_task_group() as tasks,
+    ):
         loop = asyncio.get_running_loop()
         node = Node(store, settings.limits(), clock=loop.time, call_soon=loop.call_soon)
-        gateway = Gateway(node, settings, lambda: _health(node))
+        gateway = Gateway(node, settings, lambda: _health(node, door), door)
         settled = anyio.Event()
 
         async def run_node(*, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -55,7 +55,7 @@ async def serve(settings: Settings) -> None:
 
         await tasks.start(run_node)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with listening(gateway) as (host, port):
+            async with _control(settings, door, gateway), listening(gateway) as (host, port):
                 _announce(settings, host, port)
                 tasks.start_soon(gateway.ping_all)
                 received = await anext(signals)
@@ -86,19 +86,28 @@ async def _exit_at_second(signals: AsyncIterator[signal.Signals]) -> None:
 
 
 @asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[Store]:
-    store: Store
+async def _store(settings: Settings) -> AsyncIterator[tuple[Store, Ledger]]:
     if settings.in_memory:
-        store = MemoryStore()
-    else:
-        store = await SqliteStore.open(settings.db)
+        yield MemoryStore(), NoLedger()
+        return
+    store = await SqliteStore.open(settings.db)
     try:
-        yield store
+        yield store, SqliteLedger(store.run)
     finally:
         await store.close()
 
 
-def _health(node: Node) -> dict[str, Any]:
+@asynccontextmanager
+async def _control(settings: Settings, door: Door, gateway: Gateway) -> AsyncIterator[None]:
+    """The control socket; without a database there is no place for one."""
+    if settings.in_memory:
+        yield
+        return
+    async with controlled(settings.db, Desk(door, gateway).answer):
+        yield
+
+
+def _health(node: Node, door: Door) -> dict[str, Any]:
     failure = node.journal.failure
     return {
         "status": "ok" if failure is None else "degraded",
@@ -107,8 +116,18 @@ def _health(node: Node) -> dict[str, Any]:
         "covalues_in_memory": len(node.residents),
         "memory_bytes": node.residents.size,
         "store": "ok" if failure is None else "unavailable",
+        "auth": door.status(),
         "counters": dict(node.counters),
     }
+
+
+def _admits(settings: Settings) -> str:
+    if settings.policy == "off":
+        return "open: any key is accepted, for whoever reaches this address"
+    how = " and ".join((["Clerk tokens"] if settings.clerk else []) + ["API keys"])
+    if settings.policy == "observe":
+        return f"observe: everybody is let in; {how} are checked and counted"
+    return f"enforce: {how} are checked, nobody else is let in"
 
 
 def _announce(settings: Settings, host: str, port: int) -> None:
@@ -117,7 +136,7 @@ def _announce(settings: Settings, host: str, port: int) -> None:
     lines = [
         f"bandstand {version('bandstand')} listens on ws://{address}",
         f"stores in {where}",
-        "open: any key is accepted, for whoever reaches this address",
+        _admits(settings),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -4,6 +4,8 @@
     sessions      one row a session
     chunks        consecutive transactions of a session that one signature closes
     dependencies  what a group's transactions name
+    api_keys, api_key_secrets    who may connect; of secrets, the SHA-256
+    usage, denials               what each key has used; sessions that were ended
 
 How many transactions a session has is where its last chunk ends, and stands nowhere else: so an
 append changes one page of one table, and nothing can disagree.
@@ -48,7 +50,47 @@ CREATE TABLE dependencies (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final = [_VERSION_1]
+_VERSION_2: Final = """
+CREATE TABLE api_keys (
+    name TEXT PRIMARY KEY,
+    role TEXT NOT NULL,
+    policy TEXT,
+    origins TEXT NOT NULL,
+    connections INTEGER NOT NULL,
+    messages_per_second INTEGER NOT NULL,
+    bytes_per_day INTEGER NOT NULL,
+    bytes_stored INTEGER NOT NULL,
+    created REAL NOT NULL,
+    expires REAL,
+    revoked REAL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE api_key_secrets (
+    digest BLOB PRIMARY KEY,
+    name TEXT NOT NULL REFERENCES api_keys,
+    created REAL NOT NULL,
+    expires REAL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE usage (
+    name TEXT PRIMARY KEY,
+    connections INTEGER NOT NULL,
+    bytes_in INTEGER NOT NULL,
+    bytes_out INTEGER NOT NULL,
+    transactions INTEGER NOT NULL,
+    covalues INTEGER NOT NULL,
+    bytes_stored INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    day_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE denials (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    since REAL NOT NULL,
+    until REAL NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final = [_VERSION_1, _VERSION_2]
 """Each entry takes a file from the version that is its index to the next one."""
 
 

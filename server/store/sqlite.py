@@ -88,6 +88,10 @@ class SqliteStore:
         """See `Store.commit`."""
         return await self._run(self._writer, partial(_commit, changes=changes))
 
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a transaction of somebody else's between commits. Raises `StoreUnavailable`."""
+        return await self._run(self._writer, function)
+
     async def close(self) -> None:
         """See `Store.close`. Empties the write-ahead log if nobody else has the file open."""
         with anyio.CancelScope(shield=True):

@@ -119,7 +119,7 @@ class Client:
         while self.reading and (frame := self.peer.outbox.take()) is not None:
             self._messages += [json.loads(line) for line in frame.split(b"\n")]
         self._arrived.set()
-        if self.peer.lagging and not self.peer.outbox.is_full:
+        if not self.peer.outbox.is_full:
             self._node.catch_up(self.peer)
 
     def _set_reading(self, reading: bool) -> None:

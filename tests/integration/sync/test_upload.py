@@ -252,7 +252,7 @@ async def test_a_malformed_session_does_not_take_the_others_with_it(broken: dict
         b"[" * 100_000,
         b'{"action":"content","id":"' + b"\xff" + b'"}',
     ],
-    ids=repr,
+    ids=lambda frame: repr(frame[:40]),
 )
 async def test_what_is_no_message_is_dropped_and_the_rest_of_its_frame_is_not(frame: bytes) -> None:
     async with stage() as running:

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
 
+from tests.interop.auth.enforcing import WORKER_KEY, EnforcingServer
 from tests.interop.auth.frontend import Frontend, serve
-from tests.interop.auth.gate import gate
 from tests.interop.auth.stage import Stage
+from tests.interop.releases import not_run
+from tests.interop.server_process import serving_reference
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from anyio.abc import TaskGroup
 
-    from tests.interop.server_process import ServerProcess
-
-WORKER_KEY = "bsk_for-tests-only"
-
 
 @pytest.fixture(params=["0.19.22", "0.20.19"])
 def release(request: pytest.FixtureRequest) -> str:
     """The release of the clients in this test."""
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def bandstand_only() -> None:
+    """Jazz's own server lets everybody in."""
+    if serving_reference():
+        not_run("about bandstand's own handshake")
 
 
 @pytest.fixture(scope="session")
@@ -34,14 +38,23 @@ def frontend() -> Iterator[Frontend]:
         yield running
 
 
+@pytest.fixture(scope="session")
+async def enforcing(
+    background: TaskGroup, frontend: Frontend, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[EnforcingServer]:
+    """The server of these tests."""
+    process = EnforcingServer(tmp_path_factory.mktemp("enforcing"), background, frontend)
+    await process.start()
+    yield process
+    await process.stop()
+
+
 @pytest.fixture
 async def stage(
-    release: str, frontend: Frontend, server: ServerProcess, background: TaskGroup
+    release: str, frontend: Frontend, enforcing: EnforcingServer, background: TaskGroup
 ) -> AsyncIterator[Stage]:
-    """The clients of one test; they are gone afterwards. No test may take a minute."""
-    async with gate(frontend, server.url, WORKER_KEY) as url:
-        stage = Stage(release, url, WORKER_KEY, frontend, background)
-        with anyio.fail_after(60):
-            yield stage
-        for driver in stage.drivers:
-            await driver.stop()
+    """The clients of one test; they are gone afterwards."""
+    stage = Stage(release, enforcing.url, WORKER_KEY, frontend, background)
+    yield stage
+    for driver in stage.drivers:
+        await driver.stop()

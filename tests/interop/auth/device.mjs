@@ -3,51 +3,13 @@
 // The context is made as jazz-tools/browser makes it (`sync.when: "signedUp"`), without IndexedDB.
 // jazz-tools keeps the account and its secrets in globals: one process holds one device.
 import { installAuthenticatedWebSocket } from "../../../deploy/clerk-client/index.js";
-import { WebSocketPeerWithReconnection, crypto, load } from "../driver/release.mjs";
-import { NetworkSocket, network } from "./network.mjs";
+import { WebSocket, WebSocketPeerWithReconnection, crypto, load } from "../driver/release.mjs";
+import { ClerkClient } from "./clerk_client.mjs";
+import { networkOf } from "./network.mjs";
 import { NoteTaker } from "./notes.mjs";
 
 const tools = await load("jazz-tools");
-
-/** As much of Clerk's browser client as Jazz and the helper ask for. */
-class ClerkClient {
-  user = null;
-  session = null;
-  #listeners = new Set();
-
-  constructor(frontend) {
-    this.frontend = frontend;
-  }
-
-  /** `user` is {id, unsafeMetadata}; `sid` the session whose tokens getToken() fetches. */
-  signIn({ user, sid }) {
-    const update = async ({ unsafeMetadata }) => {
-      this.#tell({ ...this.user, unsafeMetadata });
-    };
-    this.session = { getToken: () => this.#token(sid) };
-    this.#tell({ ...user, update });
-  }
-
-  signOut = async () => {
-    this.session = null;
-    this.#tell(null);
-  };
-
-  addListener = (listener) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-
-  async #token(sid) {
-    const answer = await fetch(`${this.frontend}/sessions/${sid}/tokens`, { method: "POST" });
-    return answer.ok ? (await answer.json()).jwt : null; // null: the session has ended
-  }
-
-  #tell(user) {
-    this.user = user;
-    for (const listener of this.#listeners) listener({ user });
-  }
-}
+const network = networkOf(WebSocket);
 
 class ContextManager extends tools.JazzContextManager {
   async getNewContext({ sync }, authProps) {
@@ -107,7 +69,7 @@ export class Device extends NoteTaker {
   async open({ url, frontend }) {
     this.learn(tools);
     this.clerk = new ClerkClient(frontend);
-    globalThis.WebSocket = NetworkSocket;
+    globalThis.WebSocket = network.WebSocket;
     installAuthenticatedWebSocket({
       peer: url,
       getToken: () => this.clerk.session?.getToken(),

@@ -50,8 +50,8 @@ class Frontend:
     def start_session(self, user: str, life_s: float = 60) -> str:
         """Sign `user` in; returns the session id.
 
-        Verifiers take its tokens for `life_s`, cut to whole seconds, after they were made: what they allow for clocks that
-        differ is already taken off, so that a test can see a token die without waiting for it.
+        Verifiers take its tokens for `life_s`, cut to whole seconds: what they allow for clocks
+        that differ is already taken off, so that a test sees a token die without a long wait.
         """
         sid = f"sess_{next(self._numbers)}"
         self._users[sid] = user

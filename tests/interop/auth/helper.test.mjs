@@ -365,6 +365,7 @@ describe("before it is open", () => {
     await next(socket, "open");
     socket.send(new Uint8Array([1, 2]));
     const { data } = await next(socket, "message");
+    assert.ok(data instanceof ArrayBuffer); // unlike the default of ws
     assert.deepEqual(new Uint8Array(data), new Uint8Array([1, 2]));
     socket.binaryType = "nodebuffer";
     socket.send(new Uint8Array([3]));

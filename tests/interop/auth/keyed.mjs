@@ -1,8 +1,10 @@
 // A jazz-tools server worker that has no Clerk user but a key, sent in a header.
 import { authenticatedWebSocket } from "../../../deploy/clerk-client/index.js";
-import { WebSocketPeerWithReconnection, crypto, load } from "../driver/release.mjs";
-import { NetworkSocket, network } from "./network.mjs";
+import { WebSocket as NodeSocket, WebSocketPeerWithReconnection, crypto, load } from "../driver/release.mjs";
+import { networkOf } from "./network.mjs";
 import { NoteTaker } from "./notes.mjs";
+
+const network = networkOf(NodeSocket);
 
 export class KeyedWorker extends NoteTaker {
   async open({ url, key, name }) {
@@ -13,7 +15,7 @@ export class KeyedWorker extends NoteTaker {
       peer: url,
       getToken: () => key,
       carrier: "header",
-      WebSocket: NetworkSocket,
+      WebSocket: network.WebSocket,
     });
     const credentials = await newAccount(tools, { url, name, WebSocket });
     this.session = await startWorker({ ...credentials, syncServer: url, WebSocket, crypto });

@@ -1,25 +1,28 @@
-// The platform's WebSocket of a device whose network the test can take away.
-import { WebSocket } from "../driver/release.mjs";
+// A platform's WebSocket, with a network that a test can take away. For Node and for browsers.
 
-export const network = {
-  isUp: true,
-  sockets: new Set(),
+/** `{WebSocket, fail(), restore(), isUp}`: a constructor on `Platform`, and its network. */
+export function networkOf(Platform) {
+  const sockets = new Set();
+  const network = {
+    isUp: true,
 
-  /** Cut every connection; those made from now on fail. */
-  fail() {
-    this.isUp = false;
-    for (const socket of this.sockets) socket.terminate();
-  },
+    /** Cut every connection; those made from now on fail. */
+    fail() {
+      network.isUp = false;
+      for (const socket of sockets) socket.close();
+    },
 
-  restore() {
-    this.isUp = true;
-  },
-};
+    restore() {
+      network.isUp = true;
+    },
 
-export class NetworkSocket extends WebSocket {
-  constructor(url, ...rest) {
-    super(network.isUp ? url : "ws://127.0.0.1:1", ...rest); // nothing listens on port 1
-    network.sockets.add(this);
-    this.addEventListener("close", () => network.sockets.delete(this));
-  }
+    WebSocket: class extends Platform {
+      constructor(url, ...rest) {
+        super(network.isUp ? url : "ws://127.0.0.1:1", ...rest); // nothing listens on port 1
+        sockets.add(this);
+        this.addEventListener("close", () => sockets.delete(this));
+      }
+    },
+  };
+  return network;
 }

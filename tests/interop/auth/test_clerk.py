@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.asyncio.client import connect
 
+from tests.interop.auth.knock import SUBPROTOCOL, admits, token_dies
 from tests.interop.auth.stage import User
 
 if TYPE_CHECKING:
     from tests.interop.auth.frontend import Frontend
-    from tests.interop.auth.stage import Actor, Device, Stage
+    from tests.interop.auth.stage import Actor, Stage
+    from tests.interop.server_process import ServerProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -44,9 +47,9 @@ async def test_offline(stage: Stage, frontend: Frontend) -> None:
 
     before = frontend.minted[-1]
     await offline_edits(note, phone, laptop)
-    await stage.token_dies(before)
+    await token_dies(stage.url, before)
     await come_back(note, phone, laptop)
-    assert not await stage.admits(before)
+    assert not await admits(stage.url, before)
     printed = await phone.printed() + await laptop.printed()
     assert not any(token in printed for token in frontend.minted)
 
@@ -61,7 +64,7 @@ async def test_worker(stage: Stage, frontend: Frontend) -> None:
 
     before = frontend.minted[-1]
     await offline_edits(note, phone, worker)
-    await stage.token_dies(before)
+    await token_dies(stage.url, before)
     await come_back(note, phone, worker)
 
 
@@ -90,9 +93,16 @@ async def test_nobody_else(stage: Stage, frontend: Frontend) -> None:
     """The server of these tests does refuse: else they would prove nothing."""
     token = frontend.mint(frontend.start_session("user_nobody"))
     assert token is not None
-    assert await stage.admits(token)
-    assert not await stage.admits(None)
-    assert not await stage.admits(token[:-8] + "AAAAAAAA")
+    assert await admits(stage.url, token)
+    assert not await admits(stage.url, None)
+    assert not await admits(stage.url, token[:-8] + "AAAAAAAA")
+
+
+async def test_open_server(server: ServerProcess) -> None:
+    """A server that asks nobody for anything answers the pair, too: else browsers would hang up."""
+    offered: Any = [SUBPROTOCOL, "some.token.here"]
+    async with connect(server.url, subprotocols=offered) as socket:
+        assert socket.subprotocol == SUBPROTOCOL
 
 
 async def offline_edits(note: str, one: Actor, other: Actor) -> None:

@@ -16,7 +16,7 @@ TSC = ROOT / "tests" / "browser" / "tools" / "node_modules" / ".bin" / "tsc"
 
 def test_helper() -> None:
     done = subprocess.run(
-        ["node", "--test", "--test-reporter=tap", str(HERE / "helper.test.mjs")],
+        ["node", "--test", "--test-timeout=10000", "--test-reporter=tap", HERE / "helper.test.mjs"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -28,7 +28,8 @@ def test_helper() -> None:
     assert int(counted[1]) >= 70, "tests got lost"
 
 
-def test_types() -> None:
+@pytest.mark.parametrize("project", ["types", "types/node"])
+def test_types(project: str) -> None:
     """Code like the README's type-checks against index.d.ts; wrong code does not."""
     if not TSC.exists():
         missing = "TYPESCRIPT IS NOT INSTALLED: run python tests/browser/install.py"
@@ -36,7 +37,7 @@ def test_types() -> None:
             pytest.fail(missing)
         pytest.skip(missing)
     done = subprocess.run(
-        [str(TSC), "--project", str(HERE / "types")],
+        [str(TSC), "--project", str(HERE / project)],
         capture_output=True,
         text=True,
         timeout=60,

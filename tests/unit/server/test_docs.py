@@ -14,7 +14,17 @@ from server import config
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
-_OPTIONS = {"host", "port", "db", "in_memory", "open", "log_level", "log_format"}
+_OPTIONS = {
+    "host",
+    "port",
+    "db",
+    "in_memory",
+    "open",
+    "policy",
+    "clerk",
+    "log_level",
+    "log_format",
+}
 
 
 def settings_table() -> str:

@@ -1,0 +1,222 @@
+"""What the steps of a plan do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from blake3 import blake3
+
+from tests.signing import b58, canonical, delete_session_id, deletion, group, owned_map, set_role
+from tests.signing import trusting as trusting_transaction
+from tests.simulation.client import Client
+from tests.simulation.faulty import Faulty
+from tests.simulation.plan import Step
+from tests.simulation.world import World
+
+_SIZES: Final = (900, 900, 4_000, 12_000, 45_000)
+_ROOM_FOR_CIRCLES: Final = 1024 * 1024
+_BROKEN_S: Final = (0.05, 1.0, 12.0)
+
+
+def perform(world: World, step: Step) -> None:
+    """Do what the step says. A step that makes no sense now does nothing."""
+    world.record.note("step", f"{step.actor} {step.kind} {step.dice}")
+    if step.actor < 0:
+        _to_server(world, step.kind, step.dice)
+        return
+    client = world.clients[step.actor]
+    deed = _DEEDS.get(step.kind)
+    if deed is not None:
+        deed(world, client, step.dice)
+    elif isinstance(client, Faulty):
+        _wrongly(world, client, step.kind, step.dice)
+
+
+def _to_server(world: World, kind: str, dice: int) -> None:
+    store = world.process.store
+    if kind == "break":
+        store.broken_until = world.loop.time() + _BROKEN_S[dice % 3]
+    elif kind == "slow":
+        store.slowness = (0.0, 3.0, 40.0)[dice % 3]
+    else:
+        world.restart(kind, (0.0, 0.1, 2.0)[dice % 3])
+
+
+def _connect(world: World, client: Client, dice: int) -> None:
+    client.is_online = True
+    client.connect()
+
+
+def _cut(world: World, client: Client, dice: int) -> None:
+    client.cut()
+    client.is_online = dice % 2 == 0
+    world.loop.call_later((0.0, 0.05, 1.0)[dice // 2 % 3], client.connect)
+
+
+def _restart(world: World, client: Client, dice: int) -> None:
+    client.cut()
+    client.begin_life()
+    world.loop.call_later(dice % 3 * 0.1, client.connect)
+
+
+def _group(world: World, client: Client, dice: int) -> None:
+    value = group(client.account.id, unique=f"group {dice}")
+    world.values[value.id] = value
+    world.record.name(value.id, f"group {len(world.values)}")
+    client.create(value.id, value.header)
+    at = world.now()
+    world.admins[value.id] = {client.account.id: at}
+    client.write(value.id, set_role(client.account.id, "admin", made_at=at))
+
+
+def _map(world: World, client: Client, dice: int) -> None:
+    owner = world.pick(_groups(client), dice)
+    if owner is None:
+        _group(world, client, dice)
+        return
+    kind = "costream" if dice % 5 == 0 else "comap"
+    meta = {"type": "binary"} if dice % 10 == 0 else None
+    value = owned_map(owner, unique=f"map {dice}", type=kind, meta=meta)
+    world.values[value.id] = value
+    world.record.name(value.id, f"map {len(world.values)}")
+    client.create(value.id, value.header)
+    client.write(value.id, _edit_of(world, dice))
+
+
+def _edit(world: World, client: Client, dice: int, size: int = 20) -> None:
+    value = world.pick(_maps(client), dice)
+    if value is not None:
+        client.write(value, _edit_of(world, dice, size))
+
+
+def _burst(world: World, client: Client, dice: int) -> None:
+    for n in range(dice % 12):
+        _edit(world, client, (dice >> n) & 7 if dice % 2 else dice, 60)
+
+
+def _large(world: World, client: Client, dice: int) -> None:
+    _edit(world, client, dice, _SIZES[dice // 16 % len(_SIZES)])
+
+
+def _want(world: World, client: Client, dice: int) -> None:
+    unheld = [v for v in world.values if v not in client.held]
+    among = list(client.held) if dice % 9 == 0 else unheld
+    value = world.pick(among, dice >> 4)
+    if value is not None:
+        client.load(value)
+
+
+def _invite(world: World, client: Client, dice: int, role: str = "writer") -> None:
+    owner = world.pick(_administered(world, client), dice)
+    members = [c.account.id for c in world.clients if c.account.id in client.held]
+    member = world.pick(members, dice >> 8)
+    if owner is None or member is None:
+        return
+    at = world.now()
+    if role == "admin":
+        world.admins[owner].setdefault(member, at)
+    if role == "admin" or member not in world.admins[owner]:
+        client.write(owner, set_role(member, role, made_at=at))
+
+
+def _promote(world: World, client: Client, dice: int) -> None:
+    _invite(world, client, dice, "admin")
+
+
+def _extend(world: World, client: Client, dice: int) -> None:
+    child = world.pick(_administered(world, client), dice)
+    parent = world.pick(_groups(client), dice >> 8)
+    if child is not None and parent is not None and child != parent:
+        if world.knobs.parked < _ROOM_FOR_CIRCLES and world.is_circular(child, parent):
+            return  # A circle that is not parked whole is not found: see `findings`.
+        at = world.now()
+        world.parents.setdefault(child, {}).setdefault(parent, at)
+        client.write(child, set_role(f"parent_{parent}", "extend", made_at=at))
+
+
+def _delete(world: World, client: Client, dice: int) -> None:
+    administered = set(_administered(world, client))
+    maps = [v for v in _maps(client) if client.held[v].header["ruleset"]["group"] in administered]
+    value = world.pick(maps, dice)
+    if value is not None:
+        session = delete_session_id(client.account.id, f"{client.name} {dice}")
+        client.held[value].erase()
+        client.write(value, deletion(value, made_at=world.now()), session=session)
+
+
+def _doze(world: World, client: Client, dice: int) -> None:
+    if client.connection is not None:
+        client.connection.down.read(False)
+
+
+def _wake(world: World, client: Client, dice: int) -> None:
+    if client.connection is not None:
+        client.connection.down.read(True)
+
+
+def _reconcile(world: World, client: Client, dice: int) -> None:
+    values = []
+    for identifier, replica in list(client.held.items())[: dice % 7]:
+        digest = blake3(canonical(replica.counts())).digest()[:19]
+        values.append((identifier, "shortHash_z" + b58(digest)))
+    client.reconcile(values, f"batch {dice}")
+
+
+def _wrongly(world: World, client: Faulty, kind: str, dice: int) -> None:
+    value = world.pick(world.disk.values, dice >> 3)
+    if kind == "circle" and world.knobs.parked < _ROOM_FOR_CIRCLES:
+        return
+    if kind in ("junk", "orphan", "circle", "flood"):
+        getattr(client, kind)(dice)
+    elif value is not None:
+        session = world.pick(world.disk.values[value].logs, dice >> 5)
+        if kind in ("gap", "fork", "stray_member", "usurp"):
+            getattr(client, kind)(value, dice)
+        elif session is not None and kind in ("forge", "lie"):
+            getattr(client, kind)(value, session, dice)
+        elif session is not None:
+            client.rewrite(value, session, kind, dice)
+
+
+def _edit_of(world: World, dice: int, size: int = 20) -> dict[str, object]:
+    changes = [{"op": "set", "key": f"k{dice % 5}", "value": f"{dice} ".ljust(size, "♪")}]
+    return trusting_transaction(changes, made_at=world.now())
+
+
+def _groups(client: Client) -> list[str]:
+    accounts = {c.account.id for c in client.world.clients}
+    return [v for v, replica in client.held.items() if replica.is_group and v not in accounts]
+
+
+def _maps(client: Client) -> list[str]:
+    return [v for v, r in client.held.items() if not r.is_group and not r.deleted]
+
+
+def _administered(world: World, client: Client) -> list[str]:
+    return [
+        v
+        for v in _groups(client)
+        if client.account.id in world.admins.get(v, ())
+        and not client.world.disk.values.get(v, client.held[v]).deleted
+    ]
+
+
+_DEEDS: Final[dict[str, Callable[[World, Client, int], None]]] = {
+    "connect": _connect,
+    "cut": _cut,
+    "restart": _restart,
+    "group": _group,
+    "map": _map,
+    "edit": _edit,
+    "burst": _burst,
+    "large": _large,
+    "want": _want,
+    "invite": _invite,
+    "promote": _promote,
+    "extend": _extend,
+    "delete": _delete,
+    "doze": _doze,
+    "wake": _wake,
+    "reconcile": _reconcile,
+}

@@ -1,0 +1,134 @@
+"""FOUND BY THE SIMULATION: what a delivery or a relay sends before what it depends on.
+
+Each test failed when it was written; the seed is the one that found it.
+"""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from server.store.memory import MemoryStore
+from tests.integration.sync.stage import Band, stage
+from tests.signing import Account, content, extend, group, set_role
+from tests.simulation.gates import SlowReads, a_while
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_load_of_a_dependency_under_way_does_not_let_the_rest_overtake_it() -> None:
+    # Seed 9. The load replaces `subscription.known`, so `_add` and `_finish` drop the account from
+    # the delivery under way; the group, later in the same delivery, goes out all the same.
+    store, band = SlowReads(MemoryStore()), Band()
+    async with stage(store) as running:
+        alice, bob = running.client(), running.client()
+        await alice.upload(*band.first())
+        store.shut_reads()
+        bob.load(band.group.id)
+        await store.someone_waits()
+        bob.load(band.account.id)
+        await anyio.lowlevel.checkpoint()
+        store.read_gate.set()
+        order = [m["id"] for m in await bob.take(2) if m["action"] == "content"]
+        assert order == [band.account.id, band.group.id]
+
+
+async def test_a_value_that_was_asked_for_and_not_there_still_comes_first() -> None:
+    # Seed 270. Bob is subscribed to the account from the time when it did not exist, so `lacks` in
+    # relay.py is false, and the group's transaction that names it is relayed at once.
+    async with stage() as running:
+        band, alice, bob = Band(), running.client(), running.client()
+        await alice.upload(*band.first())
+        bob.load(band.group.id)
+        await bob.take(2)
+        guest = Account.named("guest")
+        bob.load(guest.id)
+        assert (await bob.next())["header"] is False
+        own = guest.agent.session()
+        first = own.append(set_role(guest.agent.id, "admin", made_at=1))
+        invitation = band.group_session.append(set_role(guest.id, "writer", made_at=10))
+        alice.send(
+            content(guest, {own.id: first}, with_header=True),
+            content(band.group, {band.group_session.id: invitation}),
+        )
+        order = [m["id"] for m in await bob.take(2)]
+        assert order == [guest.id, band.group.id]
+
+
+async def test_a_peer_that_leaves_during_a_delivery_is_no_fault() -> None:
+    # Seed 121. `subscribe` of a closed peer gives a subscription that is nowhere; `choose_lane`
+    # then looks for it in `subscribers`.
+    store, band = MemoryStore(), Band()
+    async with stage(store) as running:
+        await running.client().upload(*band.first())
+    slow = SlowReads(store)
+    async with stage(slow) as running:
+        bob = running.client()
+        slow.shut_loads()
+        bob.load(band.map.id)
+        await slow.someone_waits()
+        # The value arrives, what it depends on does not yet.
+        slow.shut_loads().set()
+        await a_while()
+        bob.leave()
+        slow.load_gate.set()
+        await a_while()
+        assert running.node.counters["faults"] == 0
+
+
+async def test_a_member_whom_refused_content_named_is_a_dependency_after_a_restart() -> None:
+    # Seed 707. Refused content adds its dependencies to the group's in memory and writes nothing;
+    # the genuine transaction that names the same member then has nothing `fresh` to write.
+    store, band, guest = MemoryStore(), Band(), Account.named("guest")
+    async with stage(store) as running:
+        alice = running.client()
+        own = guest.agent.session()
+        first = own.append(set_role(guest.agent.id, "admin", made_at=1))
+        await alice.upload(*band.first(), content(guest, {own.id: first}, with_header=True))
+        invitation = band.group_session.append(set_role(guest.id, "writer", made_at=10))
+        forged = invitation.with_flipped_signature()
+        await alice.upload(content(band.group, {band.group_session.id: forged}))
+        await alice.upload(content(band.group, {band.group_session.id: invitation}))
+    async with stage(store) as running:
+        bob = running.client()
+        bob.load(band.group.id)
+        order = [m["id"] for m in await bob.take(2)]
+        assert guest.id in order
+
+
+async def test_a_member_who_joins_while_a_delivery_is_planned_comes_first() -> None:
+    # Seed 32713. `_in_order` looks at the group's dependencies and then waits for other loads; a
+    # dependency that the group gets meanwhile is not in the order, and `_plan` does not look again.
+    store, band, guest, boss = MemoryStore(), Band(), Account.named("guest"), Account.named("boss")
+    parent = group(boss.id, unique="parent")
+    async with stage(store) as running:
+        alice = running.client()
+        for account in (guest, boss):
+            own = account.agent.session()
+            first = own.append(set_role(account.agent.id, "admin", made_at=1))
+            await alice.upload(content(account, {own.id: first}, with_header=True))
+        members = boss.session()
+        first = members.append(set_role(boss.id, "admin", made_at=2))
+        await alice.upload(content(parent, {members.id: first}, with_header=True), *band.first())
+        inherit = band.group_session.append(extend(parent.id, made_at=5))
+        await alice.upload(content(band.group, {band.group_session.id: inherit}))
+    slow = SlowReads(store)
+    async with stage(slow) as running:
+        alice, bob = running.client(), running.client()
+        for value in (guest, band.account, band.group, band.map):
+            alice.load(value.id)
+        await alice.take(6)
+        residents = running.node.residents
+        for value in (parent, boss):
+            residents.touch(residents.get(value.id))
+            residents.get(value.id).release()
+        slow.shut_loads()
+        bob.load(band.map.id)
+        await slow.someone_waits()
+        invitation = band.group_session.append(set_role(guest.id, "writer", made_at=10))
+        await alice.upload(content(band.group, {band.group_session.id: invitation}))
+        slow.load_gate.set()
+        order: list[str] = []
+        while band.group.id not in order:
+            order.append((await bob.next())["id"])
+        assert guest.id in order
