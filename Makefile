@@ -10,7 +10,7 @@ STAMPS := .stamps
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check unit interop bench install clean
+.PHONY: help serve test check unit long interop bench install clean
 
 help:  ## List what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,10 +27,14 @@ check: $(STAMPS)/test  ## Formatting, lint and types
 	$(BIN)/mypy
 
 unit: $(STAMPS)/test  ## Only the tests that need no Node
-	$(BIN)/python -m pytest tests/unit tests/integration tests/crash $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/integration tests/simulation tests/crash $(ARGS)
 
-interop: $(STAMPS)/test $(STAMPS)/node  ## Only the tests with real Jazz clients
-	$(BIN)/python -m pytest tests/interop $(ARGS)
+long: $(STAMPS)/test  ## The long modes: 300 kills, 20,000 simulated worlds (an hour or two)
+	$(BIN)/python -m pytest tests/crash --kills 300
+	$(BIN)/python -m pytest tests/simulation --runs 20000
+
+interop: $(STAMPS)/test $(STAMPS)/node  ## Only the tests with real Jazz clients and browsers
+	$(BIN)/python -m pytest tests/interop tests/browser $(ARGS)
 
 bench: $(STAMPS)/test $(STAMPS)/node  ## Side by side with Jazz's own server
 	$(BIN)/python -m bench $(ARGS)
@@ -38,7 +42,8 @@ bench: $(STAMPS)/test $(STAMPS)/node  ## Side by side with Jazz's own server
 install: $(STAMPS)/install  ## Create the virtual environment and install the server
 
 clean:  ## Remove everything that was installed
-	rm -rf $(VENV) $(STAMPS) bench/reference/node_modules tests/interop/clients/*/node_modules
+	rm -rf $(VENV) $(STAMPS) bench/reference/node_modules tests/browser/tools/node_modules \
+		tests/interop/clients/*/node_modules
 
 # Debian and Ubuntu ship python3 without venv: say which package has it.
 $(BIN)/python:
@@ -61,3 +66,4 @@ $(STAMPS)/test: $(STAMPS)/install
 .PHONY: $(STAMPS)/node
 $(STAMPS)/node: $(STAMPS)/test
 	@$(BIN)/python tests/interop/install.py
+	@$(BIN)/python -m tests.browser.install

@@ -98,6 +98,7 @@ async def peer(
         await server.start()
         yield server.url
         await server.stop()
+        assert not server.leaks()
 
 
 @pytest.fixture(scope="session")

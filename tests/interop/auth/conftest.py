@@ -47,6 +47,7 @@ async def enforcing(
     await process.start()
     yield process
     await process.stop()
+    assert not process.leaks()
 
 
 @pytest.fixture

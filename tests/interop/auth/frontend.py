@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.clerk.instance import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,15 +26,12 @@ SKEW_SECONDS = 5
 
 
 class Frontend:
-    """One Clerk instance: a signing key, and who is signed in."""
-
-    issuer = "https://clerk.example.test"
-    kid = "ins_test"
+    """One Clerk instance, and who is signed in."""
 
     def __init__(self) -> None:
+        self.instance = Instance("https://clerk.example.test")
         self.url = ""
         self.minted: list[str] = []
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._users: dict[str, str] = {}
         self._lives: dict[str, float] = {}
         self._numbers = itertools.count(1)
@@ -42,10 +39,8 @@ class Frontend:
     @property
     def public_pem(self) -> str:
         """The key that verifies its tokens."""
-        pem = self._key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return pem.decode()
+        key = self.instance.keys[self.instance.kid].public_key()
+        return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def start_session(self, user: str, life_s: float = 60) -> str:
         """Sign `user` in; returns the session id.
@@ -67,18 +62,8 @@ class Frontend:
         if sid not in self._users:
             return None
         now = time.time()
-        claims = {
-            "iss": self.issuer,
-            "sub": self._users[sid],
-            "sid": sid,
-            "sts": "active",
-            "v": 2,
-            "jti": f"jti_{next(self._numbers)}",
-            "iat": int(now) - 60,
-            "nbf": int(now) - 70,
-            "exp": int(now + self._lives[sid] - SKEW_SECONDS),
-        }
-        token = jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.kid})
+        end = int(now + self._lives[sid] - SKEW_SECONDS)
+        token = self.instance.mint(self._users[sid], sid, iat=end - 60, nbf=end - 70, exp=end)
         self.minted.append(token)
         return token
 

@@ -81,5 +81,5 @@ def test_links_between_the_readmes_lead_somewhere() -> None:
 if __name__ == "__main__":
     text = README.read_text()
     for part, make in PARTS.items():
-        text = between(part).sub(lambda _, made=make: made() + "\n", text)
+        text = between(part).sub(make().replace("\\", r"\\") + "\n", text)
     README.write_text(text)

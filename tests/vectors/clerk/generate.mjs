@@ -92,7 +92,7 @@ async function verified(token, options) {
 /** What `authenticateRequest` adds: kinds of tokens, sessions with tasks left to do. */
 async function authenticated(token, options) {
   try {
-    const client = createClerkClient({ secretKey: "sk_test_none", publishableKey: `pk_test_${btoa("clerk.example.com$")}` });
+    const client = createClerkClient({ secretKey: "sk_live_none", publishableKey: `pk_live_${btoa("clerk.example.com$")}` });
     const headers = { Authorization: `Bearer ${token}` };
     const request = new Request(APP, { headers });
     const state = await client.authenticateRequest(request, setUp({ ...options }));
@@ -107,6 +107,7 @@ const table = [];
 for (const { name, options, ...change } of cases) {
   const parts = make(change);
   const token = parts.join(".");
+  if (process.env.VERBOSE) console.error(name);
   table.push({ name, options, parts, verify: await verified(token, options), authenticate: await authenticated(token, options) });
 }
 const made = { verifier: "@clerk/backend 3.25.0", now: NOW, issuer: ISSUER, jwks, pem: pem.trim().split("\n"), cases: table };
