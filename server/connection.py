@@ -1,7 +1,7 @@
 """One websocket: bytes in, frames to the node; messages out, as fast as the socket takes them.
 
 `websockets` does the protocol (RFC 6455) without I/O, this does the I/O around it. Its ready-made
-connection costs about twice as much per message, see `bench/README.md`.
+connection costs about twice as much per message.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._fragments: list[bytes] | None = None
         self._early: bytearray | None = None
         self._reading = True
+        self._choked = False
         self._resting: asyncio.TimerHandle | None = None
         self.peer: Peer | None = None
         self.admission: tuple[Identity, Usage] | None = None
@@ -128,6 +129,9 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The socket takes more."""
         self._writable = True
+        if self._choked:
+            self._choked = False
+            self.set_reading(self._reading)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -243,7 +247,7 @@ class Connection(asyncio.Protocol):
         """Go on or stop reading from the socket."""
         self._reading = reading
         if self._transport is not None and not self._transport.is_closing():
-            if reading and self._resting is None:
+            if reading and self._resting is None and not self._choked:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
@@ -286,6 +290,12 @@ class Connection(asyncio.Protocol):
                     self._transport.write_eof()
         if self._protocol.close_expected():
             self._close_soon()
+        if self._writable or self._choked or self._protocol.state is not State.OPEN:
+            return
+        if self._transport.get_write_buffer_size() > 2 * _HIGH_WATER:
+            # Who sends pings and does not read the pongs would have them pile up here.
+            self._choked = True
+            self.set_reading(self._reading)
 
     def _close_soon(self) -> None:
         """The other side should close; see to it that the socket does not stay."""

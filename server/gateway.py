@@ -239,8 +239,10 @@ class Gateway:
             if protocol_ping:
                 protocol_due = now + silent_s / 2
             for connection in list(self.connections):
-                if connection.peer is not None and now - connection.heard > silent_s:
-                    log.info("peer.silent", peer=connection.peer.name)
+                peer = connection.peer
+                # Who is not read from cannot be heard.
+                if peer is not None and not peer.throttled and now - connection.heard > silent_s:
+                    log.info("peer.silent", peer=peer.name)
                     connection.abort()
                 elif now >= connection.closes_at:
                     connection.close(TOO_OLD, "come back with a fresh token")

@@ -194,6 +194,25 @@ async def test_a_peer_that_lingers_after_its_goodbye_harms_nobody(serve: Serve) 
     writer.close()
 
 
+async def test_pongs_do_not_pile_up_for_who_does_not_read_them(serve: Serve) -> None:
+    server = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    ping = b"\x89\xfd" + bytes(4) + b"x" * 125
+    with anyio.move_on_after(1):
+        while True:
+            writer.write(ping * 1000)
+            await writer.drain()
+    (connection,) = server.gateway.connections
+    assert connection._transport is not None
+    assert connection._transport.get_write_buffer_size() < 2_000_000
+    writer.transport.abort()
+
+
 async def test_a_socket_that_is_not_read_from_does_not_stop_the_others(serve: Serve) -> None:
     server, band = await serve(outbox_bytes=256 * 1024), Band()
     async with connect(server.url, max_size=None) as alice, connect(server.url) as bob:
