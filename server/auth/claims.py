@@ -19,6 +19,8 @@ SKEW_S: Final = 5
 """Clocks may differ by so much, both ways: Clerk's own value."""
 SESSION_LIFE_S: Final = 24 * 3600
 _NAME_CHARACTERS: Final = 256
+_MACHINE: Final = "mch_"
+"""How the `sub` of machine-to-machine tokens begins."""
 _JAZZ_SECRETS: Final = ("sealerSecret_", "signerSecret_")
 
 
@@ -58,6 +60,8 @@ def check_claims(claims: dict[str, Any], rules: Rules, now: float) -> Claims:
     sub = claims.get("sub")
     if not isinstance(sub, str) or not _is_name(sub):
         raise refused("token-verification-failed")
+    if sub.startswith(_MACHINE):
+        raise refused("token-type-mismatch")
     _check_audience(claims.get("aud"), rules)
     _check_party(claims.get("azp"), rules)
     if claims.get("iss") != rules.issuer:
@@ -78,7 +82,10 @@ def check_claims(claims: dict[str, Any], rules: Rules, now: float) -> Claims:
         _check_template(issued, expires, rules)
     elif not isinstance(sid, str) or not _is_name(sid):
         raise refused("token-verification-failed")
-    elif expires > now + SESSION_LIFE_S or (issued or now) + SESSION_LIFE_S < expires:
+    elif (
+        expires > now + SESSION_LIFE_S
+        or (now if issued is None else issued) < expires - SESSION_LIFE_S
+    ):
         raise refused("token-lives-too-long")
     actor = claims.get("act")
     hint = claims.get("jazzAccountID")

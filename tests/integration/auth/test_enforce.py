@@ -231,3 +231,19 @@ async def test_a_connection_of_great_age_is_closed(serve: Serve, clerk: StandIn)
     )
     async with house.joined(**bearer(clerk.instance.mint())) as peer:
         assert await close_code(peer) == 4401
+
+
+async def test_who_is_refused_again_and_again_is_not_looked_at(
+    serve: Serve, clerk: StandIn
+) -> None:
+    house = await serve(policy="enforce", clerk=clerk.url)
+    token = clerk.instance.mint()
+
+    async def knock(address: str, query: str = "") -> int:
+        return await house.status(query, additional_headers={"X-Forwarded-For": address})
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(80):
+            tasks.start_soon(knock, "203.0.113.9")
+    assert house.door.counters["too-many-refusals"] > 0
+    assert await knock("203.0.113.10", f"?token={token}") == 101

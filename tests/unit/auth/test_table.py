@@ -19,7 +19,47 @@ from server.errors import Refused
 TABLE: Final = json.loads(Path("tests/vectors/clerk.json").read_text())
 KEYS: Final = parse_jwks(json.dumps(TABLE["jwks"]).encode())
 
-STRICTER: Final[dict[str, str]] = {}
+STRICTER: Final[dict[str, str]] = {
+    'kid ["ins_one"]': "an id is a text; JavaScript makes one of a list",
+    "by PEM, kid null": "a kid is a text (RFC 7515 §4.1.4)",
+    **dict.fromkeys(
+        ['crit ["exp"]', 'crit ["unknown"]', "crit []", 'crit "exp"', "crit null"],
+        "what is critical and not understood is refused (RFC 7515 §4.1.11)",
+    ),
+    "b64 false": "unencoded payloads are not for JWTs (RFC 7797 §7)",
+    "shape: padded payload": "base64url without padding (RFC 7515 §2): one spelling a token",
+    "shape: padded signature": "base64url without padding (RFC 7515 §2): one spelling a token",
+    "shape: payload with a mark": "JSON has no byte order mark (RFC 8259 §8.1)",
+    "shape: payload no UTF-8": "JSON is UTF-8 (RFC 8259 §8.1)",
+    "shape: payload deep": "nobody nests claims so deep, and parsers have an end",
+    **dict.fromkeys(
+        [
+            *("exp 86401 s ahead", "exp 315360000 s ahead", "exp 1780000060000", "exp 1e+308"),
+            *("iat -86400 s ahead", "iat 0", "iat -1"),
+        ],
+        "a session token does not live longer than a day",
+    ),
+    "exp too large for a number": "a time is finite",
+    **dict.fromkeys(
+        ['sub "user_1\\r\\nx"', 'sub "\\ud800"', f'sub "{"u" * 300}"', 'sub "ü"'],
+        "a user's id reaches logs: short, printable, ASCII",
+    ),
+    "sid absent": "without a session it is a template token, which takes a setting",
+    "sid null": "without a session it is a template token, which takes a setting",
+    **dict.fromkeys(
+        ['sid ""', "sid 7", 'sid ["sess_1"]', 'sid "sess_1\\u0000"', 'sid "\\ud800"'],
+        "a session's id reaches logs and is what is revoked: short, printable, a text",
+    ),
+    **dict.fromkeys(
+        [
+            f"aud {aud}, one configured"
+            for aud in ("absent", "null", '""', '["bandstand",7]', "[]", "7", "{}")
+        ],
+        "an audience that is configured must be there",
+    ),
+    "a Jazz secret": "whoever reads the token would own the account",
+    "larger than 8 KiB": "refused before anything is computed",
+}
 """What Clerk accepts and we refuse, and why."""
 
 
