@@ -9,19 +9,17 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 import anyio
-import msgspec
 import structlog
 from anyio.abc import SocketListener, SocketStream
 
 from server.control.messages import Answer, Request
-from server.control.wire import receive, send
+from server.control.wire import Unreadable, receive, send
 from server.errors import PortUnavailable, ServerError
 
 log: Final = structlog.get_logger(__name__)
 
 _DEADLINE_S: Final = 20.0
 _CONNECTIONS: Final = 8
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
 
 
 def socket_path(db: str) -> str:
@@ -42,7 +40,7 @@ async def controlled(
         async with stream, limiter:
             with suppress(ServerError, OSError, anyio.BrokenResourceError):
                 with anyio.move_on_after(_DEADLINE_S):
-                    await send(stream, _ENCODE(await _answered(await receive(stream), answer)))
+                    await send(stream, await _answered(stream, answer))
 
     listener = await SocketListener.from_socket(listening)
     # The listener outside: closing it in a cancelled scope would swallow what happened inside.
@@ -72,19 +70,20 @@ async def ask(db: str, request: Request) -> Answer | None:
     async with stream:
         try:
             with anyio.fail_after(_DEADLINE_S):
-                await send(stream, _ENCODE(request))
-                answer = msgspec.msgpack.decode(await receive(stream), type=Answer)
+                await send(stream, request)
+                answer: Answer = await receive(stream, Answer)
         except TimeoutError:
             raise PortUnavailable(f"the server at {path} does not answer") from None
-        except msgspec.DecodeError:
+        except Unreadable:
             raise PortUnavailable(f"what answers at {path} is no bandstand of this kind") from None
     return answer
 
 
-async def _answered(data: bytes, answer: Callable[[Request], Awaitable[Answer]]) -> Answer:
+async def _answered(stream: SocketStream, answer: Callable[[Request], Awaitable[Answer]]) -> Answer:
     try:
-        return await answer(msgspec.msgpack.decode(data, type=Request))
-    except msgspec.DecodeError:
+        request: Request = await receive(stream, Request)
+        return await answer(request)
+    except Unreadable:
         return Answer(error="the server does not know this request; is it another release?")
     except ServerError as error:
         return Answer(error=str(error))
