@@ -275,7 +275,9 @@ class Acceptance:
             covalue.id, header.canonical if created else None, list(named), chunks, erased
         )
         if created:
-            contents[0].peer.usage.values += 1
+            usage = contents[0].peer.usage
+            usage.values += 1
+            usage.bytes_stored += len(header.canonical)
         if created or chunks:
             self._commit(covalue, change, contents)
         else:

@@ -39,7 +39,7 @@ from server.store.sqlite import SqliteStore
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _GRACE_S: Final = 7 * 86_400.0
-_INPUT_CHARACTERS: Final = 64 * 1024
+_INPUT_BYTES: Final = 64 * 1024
 Commands = Any
 """argparse's own type for it is private."""
 
@@ -186,7 +186,9 @@ async def _keys(settings: Settings) -> list[Any]:
 
 
 async def _explain(settings: Settings) -> int:
-    text = sys.stdin.read(_INPUT_CHARACTERS).strip().removeprefix("Bearer ").strip()
+    # Whatever comes: a token is ASCII, and what is not is none.
+    read = sys.stdin.buffer.read(_INPUT_BYTES).decode("ascii", "replace")
+    text = read.strip().removeprefix("Bearer ").strip()
     if not text:
         raise BadSettings("there is no token on standard input")
     lines, accepted = await explain(text, settings)

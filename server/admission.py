@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from server.auth.addresses import is_local, parse_networks
+from server.auth.addresses import is_local, is_origin, parse_networks
 from server.auth.carriers import Carriers
 from server.auth.claims import Rules
 from server.auth.clerk import Instance, load_pem, parse_instance
@@ -93,14 +93,14 @@ def _clerk(settings: Settings) -> Iterable[str]:
 def _shapes(settings: Settings) -> Iterable[str]:
     for name in ("origins", "clerk_azp"):
         for origin in _words(getattr(settings, name)):
-            if not _is_origin(origin):
+            if not is_origin(origin):
                 yield (
                     f"{name} holds {origin!r}, which is no origin: scheme and host, no path,"
                     " as in https://app.example.com"
                 )
     for key in settings.api_keys:
         for origin in key.origins:
-            if not _is_origin(origin):
+            if not is_origin(origin):
                 yield f"the key {key.name!r} has the origin {origin!r}, which is none"
     try:
         parse_networks(settings.trusted_proxies)
@@ -196,12 +196,3 @@ def _house(settings: Settings) -> House:
 
 def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
-
-
-def _is_origin(text: str) -> bool:
-    """An origin as browsers send it (RFC 6454 §6.2)."""
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    return bool(url.scheme and url.netloc) and text == f"{url.scheme}://{url.netloc}".lower()

@@ -9,7 +9,7 @@ from typing import Any, Final
 import anyio
 
 from server.admission import verifying
-from server.auth.claims import check_claims
+from server.auth.claims import JAZZ_SECRETS, check_claims
 from server.auth.jwks import Jwks
 from server.auth.token import Unverified, parse_token
 from server.config import Settings
@@ -86,15 +86,24 @@ def _described(token: Unverified) -> Iterable[str]:
     for name in _TIMES:
         value = token.claims.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            ago = now - value
-            yield f"{name}: {abs(ago):.0f} s {'ago' if ago >= 0 else 'ahead'}"
+            yield f"{name}: {_away(now, value)}"
     others = sorted(token.claims.keys() - {*_SHOWN, *_TIMES})
     if others:
         # Their values may be anybody's secrets.
         yield f"other claims: {', '.join(_brief(name) for name in others[:50])}"
 
 
+def _away(now: float, then: float) -> str:
+    try:
+        ago = now - then
+    except OverflowError:
+        return "no time"
+    return f"{abs(ago):.0f} s {'ago' if ago >= 0 else 'ahead'}"
+
+
 def _brief(value: Any) -> str:
-    """A value as it may be printed: short, without control characters."""
+    """A value as it may be printed: short, without control characters and Jazz secrets."""
     text = value if isinstance(value, str) else repr(value)
+    if any(secret in text for secret in JAZZ_SECRETS):
+        return "(not shown: it holds a Jazz secret)"
     return ascii(text[:100])[1:-1]

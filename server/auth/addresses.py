@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 Network = IPv4Network | IPv6Network
 
@@ -50,6 +51,15 @@ def is_local(address: str) -> bool:
         return ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def is_origin(text: str) -> bool:
+    """An origin as browsers send it (RFC 6454 §6.2)."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(url.scheme and url.netloc) and text == f"{url.scheme}://{url.netloc}".lower()
 
 
 def _normal(text: str) -> str | None:

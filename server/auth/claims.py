@@ -21,7 +21,7 @@ SESSION_LIFE_S: Final = 24 * 3600
 _NAME_CHARACTERS: Final = 256
 _MACHINE: Final = "mch_"
 """How the `sub` of machine-to-machine tokens begins."""
-_JAZZ_SECRETS: Final = ("sealerSecret_", "signerSecret_")
+JAZZ_SECRETS: Final = ("sealerSecret_", "signerSecret_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def check_claims(claims: dict[str, Any], rules: Rules, now: float) -> Claims:
         raise refused("token-not-active-yet")
     if issued is not None and issued > now + SKEW_S:
         raise refused("token-iat-in-the-future")
-    if any(secret in json.dumps(claims) for secret in _JAZZ_SECRETS):
+    if any(secret in json.dumps(claims) for secret in JAZZ_SECRETS):
         raise refused("token-holds-secrets")
     if claims.get("sts") == "pending":
         raise refused("session-pending")

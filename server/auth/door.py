@@ -244,7 +244,7 @@ class Door:
         if self.policy_of(key) == "off":
             return
         self._check_origin(credentials, key)
-        if key is not None and self.usage.of_key(key.name).is_spent(self._clock()):
+        if key is not None and self.usage.of_key(key.name).is_spent(self._clock(), key.limits):
             raise refused("key-quota")
         if key is not None and key.role == "worker":
             self._check_room(key)

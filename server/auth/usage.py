@@ -51,9 +51,12 @@ class Usage:
         )
         self._allowance = float(limits.messages_per_second)
 
-    def is_spent(self, now: float) -> bool:
-        """Whether the day's bytes or the stored bytes are used up; `now` is Unix seconds."""
-        limits = self.limits
+    def is_spent(self, now: float, limits: KeyLimits | None = None) -> bool:
+        """Whether the day's bytes or the stored bytes are used up; `now` is Unix seconds.
+
+        `limits` are those held to, unless given: after a restart none are until somebody connects.
+        """
+        limits = self.limits if limits is None else limits
         if limits.bytes_stored and self.bytes_stored >= limits.bytes_stored:
             return True
         today = int(now) // DAY_S == self.day

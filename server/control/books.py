@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from server.auth.addresses import is_origin
 from server.auth.keys import (
     POLICIES,
     ApiKey,
@@ -67,6 +68,12 @@ class Books:
             raise BadSettings(
                 f"the policy is {request.policy!r}, but it must be off, observe or enforce"
             )
+        for origin in request.origins:
+            if not is_origin(origin):
+                raise BadSettings(
+                    f"{origin!r} is no origin: scheme and host, no path, as in"
+                    " https://app.example.com"
+                )
         limits = KeyLimits(
             request.connections,
             request.messages_per_second,

@@ -19,6 +19,8 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from tests.printed import PRINTED
+
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "bench" / "reference"
 READY = re.compile(rb"ws://127\.0\.0\.1:(\d+)")
@@ -157,6 +159,8 @@ class ServerProcess:
     async def _read_line(self, lines: BufferedByteReceiveStream) -> bytes:
         line = await lines.receive_until(b"\n", 1024 * 1024) + b"\n"
         self._output = [*self._output[-KEPT_LINES:], line]
+        if not serving_reference():
+            PRINTED.take("server of the interop tests", line.decode(errors="replace"))
         return line
 
     async def _drain(self, lines: BufferedByteReceiveStream) -> None:

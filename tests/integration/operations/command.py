@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 import anyio
 import anyio.abc
 
+from tests.printed import PRINTED
+
 COMMAND: Final = str(Path(sys.executable).with_name("bandstand"))
 _DEADLINE_S: Final = 30
 _LISTENS: Final = re.compile(r"listens on (ws://\S+:(\d+))\n")
@@ -38,13 +40,21 @@ def names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 
 
-async def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Ended:
+async def run(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b""
+) -> Ended:
     """Run the command in `folder`; it must end by itself."""
     with anyio.fail_after(_DEADLINE_S):
         ended = await anyio.run_process(
-            [COMMAND, *arguments], cwd=folder, env=environment(env), check=False
+            [COMMAND, *arguments], cwd=folder, env=environment(env), input=stdin, check=False
         )
-    return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+    stdout, stderr = ended.stdout.decode(), ended.stderr.decode()
+    shown = stdout
+    if arguments[:2] in (("keys", "create"), ("keys", "rotate")):
+        # The one place where a key is shown: alone on the last line.
+        shown = "\n".join(stdout.splitlines()[:-1])
+    PRINTED.take(f"bandstand {' '.join(arguments[:2])}", shown + "\n" + stderr)
+    return Ended(ended.returncode, stdout, stderr)
 
 
 class Server:
@@ -131,13 +141,16 @@ async def serving(
     if "--port" not in arguments:
         command += ["--port", "0"]
     process = await anyio.open_process(command, cwd=folder, env=environment(env))
-    async with process, anyio.create_task_group() as tasks:
-        server = Server(process)
-        tasks.start_soon(server.read_stdout)
-        tasks.start_soon(server.read_stderr)
-        try:
-            await server.listening()
-            yield server
-        finally:
-            with anyio.CancelScope(shield=True):
-                await server.end()
+    server = Server(process)
+    try:
+        async with process, anyio.create_task_group() as tasks:
+            tasks.start_soon(server.read_stdout)
+            tasks.start_soon(server.read_stderr)
+            try:
+                await server.listening()
+                yield server
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await server.end()
+    finally:
+        PRINTED.take("bandstand serve", server.stdout + "\n" + server.stderr)

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.operations.command import names, run, serving
 from tests.integration.operations.talk import health, talking
 from tests.integration.sync.stage import Band
+from tests.printed import PRINTED
 
 pytestmark = pytest.mark.anyio
 
@@ -94,4 +95,5 @@ async def test_version_and_help(tmp_path: Path) -> None:
 async def test_as_a_module(tmp_path: Path) -> None:
     with anyio.fail_after(30):
         ended = await anyio.run_process([sys.executable, "-m", "server", "--version"], cwd=ROOT)
+    PRINTED.take("python -m server", (ended.stdout + ended.stderr).decode())
     assert ended.stdout.decode() == f"bandstand {version('bandstand')}\n"
