@@ -47,7 +47,7 @@ class SlowReads(GatedStore):
 
     async def someone_waits(self) -> None:
         """Wait until a load or read waits at its gate."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not self.waiting_calls:
                 await anyio.lowlevel.checkpoint()
 

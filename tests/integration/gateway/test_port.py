@@ -26,7 +26,7 @@ _unread: WeakKeyDictionary[ClientConnection, list[dict[str, Any]]] = WeakKeyDict
 async def receive(peer: ClientConnection) -> dict[str, Any]:
     """The next message that is no ping."""
     unread = _unread.setdefault(peer, [])
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while not unread:
             lines = str(await peer.recv()).split("\n")
             unread += [m for m in map(json.loads, lines) if m.get("type") != "ping"]
@@ -35,7 +35,7 @@ async def receive(peer: ClientConnection) -> dict[str, Any]:
 
 async def drain(peer: ClientConnection) -> None:
     """Read until the connection ends."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async for _ in peer:
             pass
 
@@ -44,7 +44,7 @@ async def http(port: int, request: str) -> tuple[str, str]:
     """The status line and the body of an HTTP answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request.encode())
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         answer = (await reader.read()).decode()
     writer.close()
     await writer.wait_closed()
@@ -55,7 +55,7 @@ async def http(port: int, request: str) -> tuple[str, str]:
 async def test_the_first_frame_is_a_ping_and_more_follow(serve: Serve) -> None:
     server = await serve(ping_seconds=0.1)
     async with connect(server.url) as peer:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             pings = [json.loads(await peer.recv()) for _ in range(3)]
     assert all(p["type"] == "ping" and "action" not in p for p in pings)
     assert all(isinstance(p["time"], int) and isinstance(p["dc"], str) for p in pings)
@@ -131,7 +131,7 @@ async def test_a_connection_that_never_becomes_a_websocket_is_dropped(serve: Ser
     server = await serve(handshake_seconds=0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: ")
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         try:
             rest = await reader.read()
         except ConnectionResetError:
@@ -147,7 +147,7 @@ async def test_noise_instead_of_http_harms_nobody(serve: Serve) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(noise)
             writer.write_eof()
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await reader.read()
             writer.close()
         await peer.send(content(Band().account, {}, with_header=True).decode())
@@ -188,7 +188,7 @@ async def test_a_peer_that_lingers_after_its_goodbye_harms_nobody(serve: Serve) 
     # A close frame, and then the socket stays.
     writer.write(b"\x88\x80\x00\x00\x00\x00")
     async with connect(server.url) as other:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             for _ in range(5):
                 assert json.loads(await other.recv())["type"] == "ping"
     writer.close()

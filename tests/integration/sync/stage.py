@@ -71,7 +71,7 @@ class Client:
 
     async def next(self) -> Message:
         """The next message that the node sends."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not self._messages:
                 self._arrived = anyio.Event()
                 await self._arrived.wait()
