@@ -172,3 +172,23 @@ async def test_a_long_chain_of_values_in_one_turn_is_worked_off() -> None:
             message = await alice.next()
             if message["action"] == "known":
                 acknowledged.add(message["id"])
+
+
+async def test_who_waits_for_a_group_in_a_circle_gets_it() -> None:
+    # Found by the simulation, seed 3602: the value that a circle begins with was created, and those
+    # who had asked for it before were not told.
+    async with stage() as running:
+        band, alice, bob = Band(), running.client(), running.client()
+        await alice.upload(*band.first())
+        one, two = [group(band.account.id, unique=f"circle {n}") for n in range(2)]
+        bob.load(two.id)
+        await bob.next()
+        ghost = Account.named("never uploaded")
+        for mine, other, more in ((one, two, []), (two, one, [ghost.id])):
+            log = band.account.session(mine.id)
+            roles = [set_role(member, "writer", made_at=6) for member in more]
+            run = log.append(extend(other.id, made_at=5), *roles)
+            alice.send(content(mine, {log.id: run}, with_header=True))
+        # The second one's transactions wait for the ghost; its header is there all the same.
+        got = await bob.next()
+        assert (got["id"], got["header"], got["new"]) == (two.id, two.header, {})
