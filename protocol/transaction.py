@@ -42,15 +42,16 @@ canonical_transaction: Final = msgspec.json.Encoder().encode
 def check_transaction(transaction: Transaction) -> None:
     """Raise `InvalidTransaction` unless the members fit the privacy and hash alike everywhere."""
     unset = msgspec.UNSET
+    key, meta = transaction.keyUsed, transaction.meta
     if transaction.privacy == "trusting":
         content = transaction.changes
-        fits = transaction.encryptedChanges is unset and transaction.keyUsed is unset
+        fits = transaction.encryptedChanges is unset and key is unset
     else:
         content = transaction.encryptedChanges
-        fits = transaction.changes is unset and transaction.keyUsed is not unset
+        fits = transaction.changes is unset and key is not unset
     if not isinstance(content, str) or not fits:
         raise InvalidTransaction(f"members do not fit a {transaction.privacy} transaction")
-    for text in (content, transaction.meta, transaction.keyUsed):
+    for text in (content,) if key is unset and meta is unset else (content, meta, key):
         if isinstance(text, str) and needs_escape(text):
             raise InvalidTransaction(f"encrypted text with characters to escape: {shown(text)}")
 
