@@ -285,10 +285,11 @@ class Connection(asyncio.Protocol):
         peer, transport = self.peer, self._transport
         if peer is None or transport is None or self._protocol.state is not State.OPEN:
             return
-        while self._writable and (message := peer.outbox.take()) is not None:
+        outbox = peer.outbox
+        while self._writable and (message := outbox.take()) is not None:
             transport.write(text_frame(message))
             peer.usage.bytes_out += len(message)
-        if (peer.lagging or peer.backlogged) and not peer.outbox.is_full:
+        if (peer.lagging or peer.backlogged) and not outbox.is_full:
             self._port.catch_up(peer)
 
     def _send_protocol_data(self) -> None:

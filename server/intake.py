@@ -25,7 +25,7 @@ from protocol.ids import parse_session_id
 from protocol.known_state import Sessions
 from protocol.messages import Content, decode_session_content
 from protocol.session_log import PIECE_BYTES, Chain, extended
-from protocol.transaction import Transaction, canonical_transaction, check_transaction
+from protocol.transaction import Transaction, canonical_transaction
 from server.covalue import CoValue, Item, Writer
 from server.peer import Peer
 
@@ -117,8 +117,6 @@ def _parse_session(
         parse_session_id(session)
     content = decode_session_content(raw)
     transactions = content.newTransactions
-    for transaction in transactions:
-        check_transaction(transaction)
     return Entry(
         peer,
         session,
