@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(given: argparse.Namespace) -> Plan:
     scenarios = given.only or list(SCENARIOS)
     if given.url and not given.only:
-        # What restarts the server is for those who start it.
-        scenarios = [name for name in scenarios if not SCENARIOS[name]().restarts]
+        # What needs the server's process is for those who start it.
+        scenarios = [name for name in scenarios if not SCENARIOS[name]().local]
     return Plan(
         scenarios=scenarios,
         servers=given.server or list(COMMANDS),
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _say(f"### Summary\n\n{summary(results)}")
     if given.json:
         given.json.write_bytes(raw(plan, results))
-    if any(not result.measurements for result in results):
+    if any(result.failed for result in results):
         sys.exit(1)
 
 

@@ -37,7 +37,7 @@ class Measurement:
     @property
     def higher_is_better(self) -> bool:
         """Whether the value is a rate."""
-        return self.unit not in ("ms", "ms (p99)", "KB/connection")
+        return self.unit.endswith("/s")
 
 
 class Meter:

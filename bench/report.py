@@ -17,8 +17,8 @@ from bench.rounds import Plan, Result
 from bench.servers import BASE
 
 _HEAD = (
-    "server", "result", "p50 ms", "p99 ms", "CPU µs/op", "peak MB", "disk B/tx", "generator",
-    "× reference", "× CPU",
+    "server", "result", "p50 ms", "p99 ms", "CPU µs/op", "peak MB", "disk MB", "disk B/tx",
+    "generator", "× reference", "× CPU",
 )  # fmt: skip
 
 
@@ -36,6 +36,7 @@ class Line:
     p99_ms: float | None
     cpu_us: float | None
     peak_bytes: float | None
+    database_bytes: float | None
     disk_bytes: float | None
     """Of the database, per transaction in it."""
     generator: float | None
@@ -81,6 +82,7 @@ def _line(
         p99_ms=middle(lambda m: m.p99_ms),
         cpu_us=middle(lambda m: m.cpu_us),
         peak_bytes=middle(lambda m: m.peak_bytes),
+        database_bytes=middle(lambda m: m.database_bytes),
         disk_bytes=middle(
             lambda m: m.database_bytes / m.stored if m.database_bytes and m.stored else None
         ),
@@ -101,6 +103,7 @@ def scenario_table(name: str, results: Sequence[Result]) -> str:
             _figure(line.p99_ms),
             _figure(line.cpu_us),
             _figure(line.peak_bytes, 1e6),
+            _figure(line.database_bytes, 1e6),
             _figure(line.disk_bytes),
             f"{line.generator or 0:.0%}",
             _range(line),

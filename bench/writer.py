@@ -24,14 +24,18 @@ class Writer:
         self._next = 0
         self._flight: deque[tuple[int, float]] = deque()
         self._client: Client | None = None
-        self.acked = 0
-        """Transactions that the server acknowledged."""
+        self.acked = run.before
+        """How long the session is that the server acknowledged."""
         self.acked_at = 0.0
         """When that last grew (`perf_counter`, s)."""
         self.corrections = 0
         """How often the server asked to have content sent again: never, if all is well."""
         self.latencies: list[float] = []
         """From sending to the acknowledgement, per message, in s."""
+        self.sent: dict[int, float] = {}
+        """When each message was sent (`perf_counter`, s), by the session's length after it."""
+        self.timed = False
+        """Whether `sent` is kept."""
         self.stopped = False
 
     @property
@@ -75,6 +79,8 @@ class Writer:
             return
         now = perf_counter()
         self._flight.extend((count, now) for count in self._run.counts[first:end])
+        if self.timed:
+            self.sent.update(dict.fromkeys(self._run.counts[first:end], now))
         self._next = end
         assert self._client is not None
         self._client.send(b"".join(self._run.frames[first:end]))
