@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import machine, raw, scenario_table, summary
+from bench.readme import BEGIN, END, around_markers, tables, write_between_markers
+from bench.report import machine, raw, scenario_table, summary, target_table
 from bench.rounds import DEFAULT_PROCESSES, Plan, Result, run_all
 from bench.scenarios import SCENARIOS
 from bench.servers import COMMANDS
+from bench.targets import checks
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,7 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repeats", type=int, help="rounds; default 3, with --url 1")
     parser.add_argument(
-        "--seconds", type=float, default=5.0, help="about the longest measured part; default 5"
+        "--seconds", type=float, help="about the longest measured part; default 5, --quick 1"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round: whether it works, not how fast"
     )
     parser.add_argument(
         "--processes",
@@ -46,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         help="processes that read in the fan-outs; default: cores less one, at most 4",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw results there")
+    parser.add_argument(
+        "--write-table",
+        type=Path,
+        metavar="FILE",
+        help=f"put summary and targets between the lines {BEGIN} and {END} of this file",
+    )
     return parser
 
 
@@ -58,23 +69,33 @@ def _plan(given: argparse.Namespace) -> Plan:
         scenarios=scenarios,
         servers=given.server or list(COMMANDS),
         url=given.url,
-        repeats=given.repeats or (1 if given.url else 3),
-        seconds=given.seconds,
+        repeats=given.repeats or (1 if given.url or given.quick else 3),
+        seconds=given.seconds or (1.0 if given.quick else 5.0),
         processes=max(1, given.processes),
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark; exits with 1 if a server failed in it."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
     plan = _plan(given)
+    if given.write_table:
+        try:
+            around_markers(given.write_table)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     _say(f"{machine()}\n")
 
-    def on_scenario(name: str, results: list[Result]) -> None:
-        _say(f"{scenario_table(name, results)}\n")
+    def on_scenario(name: str, results: list[Result], seconds: float) -> None:
+        _say(f"{scenario_table(name, results)}\n\n({seconds:.0f} s)\n")
 
     results = run_all(plan, on_scenario)
     _say(f"### Summary\n\n{summary(results)}")
+    if checks(results):
+        _say(f"\n### Targets\n\n{target_table(results)}")
+    if given.write_table:
+        write_between_markers(given.write_table, tables(plan, results))
     if given.json:
         given.json.write_bytes(raw(plan, results))
     if any(result.failed for result in results):

@@ -39,6 +39,11 @@ class Measurement:
         """Whether the value is a rate."""
         return self.unit.endswith("/s")
 
+    @property
+    def comparable(self) -> bool:
+        """Whether more or less of the value is better at all."""
+        return self.unit != "syncs/tx"
+
 
 class Meter:
     """Runs from `start` to `stop`. `helpers` are further processes of the generator."""

@@ -15,6 +15,7 @@ from bench.meter import Measurement
 from bench.percentiles import median, ratio
 from bench.rounds import Plan, Result
 from bench.servers import BASE
+from bench.targets import checks
 
 _HEAD = (
     "server", "result", "p50 ms", "p99 ms", "CPU µs/op", "peak MB", "disk MB", "disk B/tx",
@@ -66,7 +67,11 @@ def _line(
     def middle(of: Callable[[Measurement], float | None]) -> float | None:
         return median(map(of, rounds.values()))
 
-    pairs = [(each, base[number]) for number, each in rounds.items() if number in base]
+    pairs = [
+        (each, base[number])
+        for number, each in rounds.items()
+        if number in base and each.comparable
+    ]
     faster = [ratio(a.value, b.value, higher_is_better=a.higher_is_better) for a, b in pairs]
     present = [value for value in faster if value is not None]
     any_of = next(iter(rounds.values()))
@@ -139,6 +144,22 @@ def summary(results: Sequence[Result]) -> str:
     return "\n".join(_table(head, rows))
 
 
+def target_table(results: Sequence[Result]) -> str:
+    """One line a target that the run has figures for."""
+    rows = []
+    for check in checks(results):
+        target = check.target
+        times = "" if target.against is None else "×"
+        against = "" if target.against is None else f" {target.against}"
+        found = f"{check.found:.3g}{times}"
+        if check.low != check.high:
+            found += f" ({check.low:.3g}–{check.high:.3g})"
+        wanted = f"{target.relation} {target.bound:g}{times}{against}"
+        rows.append((target.measurement, target.metric, wanted, found, check.verdict))
+    head = ("scenario", "figure", "target", "measured (worst and best round)", "")
+    return "\n".join(_table(head, rows))
+
+
 def machine() -> str:
     """What this ran on, without names."""
     return (
@@ -151,7 +172,13 @@ def machine() -> str:
 def raw(plan: Plan, results: Sequence[Result]) -> bytes:
     """All results, every round, as JSON. The address may hold a key, so it is left out."""
     shown = msgspec.to_builtins(plan) | {"url": None}
-    everything = {"machine": machine(), "plan": shown, "results": results}
+    found = checks(results)
+    everything = {
+        "machine": machine(),
+        "plan": shown,
+        "results": results,
+        "targets": [{"met": check.met} | msgspec.to_builtins(check) for check in found],
+    }
     return msgspec.json.format(msgspec.json.encode(everything))
 
 

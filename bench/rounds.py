@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Final
 
 from bench import procfs
@@ -49,10 +50,11 @@ class Result:
     """Whether the scenario could not be completed because of the server."""
 
 
-def run_all(plan: Plan, on_scenario: Callable[[str, list[Result]], None]) -> list[Result]:
-    """Run everything; `on_scenario` is called with the results of each scenario."""
+def run_all(plan: Plan, on_scenario: Callable[[str, list[Result], float], None]) -> list[Result]:
+    """Run everything; `on_scenario` is told each scenario's results and time, s."""
     everything: list[Result] = []
     for name in plan.scenarios:
+        begun = perf_counter()
         scenario = SCENARIOS[name]()
         progress = Progress(sys.stderr)
         progress.show(f"{name}: signing")
@@ -68,7 +70,7 @@ def run_all(plan: Plan, on_scenario: Callable[[str, list[Result]], None]) -> lis
         progress.clear()
         gc.unfreeze()
         everything += results
-        on_scenario(name, results)
+        on_scenario(name, results, perf_counter() - begun)
     return everything
 
 
