@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from bench.charts import COUNTS, LATENCY, MEMORY, climb_all, draw, gather_all
+from bench.loop import run
+from bench.progress import Progress
+from bench.ramp import Ramp, Step, climb, knee
 from bench.readme import BEGIN, END, around_markers, tables, write_between_markers
-from bench.report import machine, raw, scenario_table, summary, target_table
+from bench.report import (
+    machine,
+    raw,
+    raw_of,
+    scenario_table,
+    step_head,
+    step_row,
+    summary,
+    target_table,
+)
 from bench.rounds import DEFAULT_PROCESSES, Plan, Result, run_all
 from bench.scenarios import SCENARIOS
-from bench.servers import COMMANDS
+from bench.servers import COMMANDS, Server, fresh
 from bench.targets import checks
 
 
@@ -57,6 +72,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"put summary and targets between the lines {BEGIN} and {END} of this file",
     )
+    parser.add_argument(
+        "--ramp",
+        action="store_true",
+        help="instead of scenarios: more and more edits a second, until a server is late or fails",
+    )
+    parser.add_argument(
+        "--connections", type=int, default=50, help="connections of the ramp; default 50"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=200.0, help="edits a second of its first step; default 200"
+    )
+    parser.add_argument(
+        "--bound", type=float, default=100.0, help="p99 in ms at which it ends; default 100"
+    )
+    parser.add_argument(
+        "--chart",
+        type=Path,
+        metavar="FOLDER",
+        help=f"instead of scenarios: measure and draw {LATENCY} and {MEMORY} into this folder",
+    )
     return parser
 
 
@@ -86,6 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (OSError, ValueError) as error:
             parser.error(str(error))
     _say(f"{machine()}\n")
+    if given.chart:
+        _chart(given, plan)
+    elif given.ramp:
+        _ramp(given, plan)
+    else:
+        _scenarios(given, plan)
+
+
+def _scenarios(given: argparse.Namespace, plan: Plan) -> None:
 
     def on_scenario(name: str, results: list[Result], seconds: float) -> None:
         _say(f"{scenario_table(name, results)}\n\n({seconds:.0f} s)\n")
@@ -100,6 +144,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.json.write_bytes(raw(plan, results))
     if any(result.failed for result in results):
         sys.exit(1)
+
+
+def _ramp(given: argparse.Namespace, plan: Plan) -> None:
+    ramp = Ramp(
+        connections=max(1, given.connections),
+        start=given.rate,
+        bound_ms=given.bound,
+        seconds=plan.seconds,
+    )
+    tag = os.urandom(6).hex()
+    found: dict[str, list[Step]] = {}
+    for name in ["url"] if plan.url else plan.servers:
+        progress = Progress(sys.stderr)
+        progress.begin(f"ramp, {name}")
+
+        def on_step(step: Step, progress: Progress = progress) -> None:
+            progress.clear()
+            _say(step_row(step))
+
+        _say(f"### {name}, {ramp.connections} connections\n\n{step_head()}")
+        with nullcontext(Server(name, plan.url)) if plan.url else fresh(name) as server:
+            found[name] = run(climb(server, ramp, f"{tag} {name}", on_step, progress.count))
+        progress.clear()
+        _say(f"\n{knee(found[name], ramp.bound_ms)}\n")
+    if given.json:
+        given.json.write_bytes(raw_of(ramp=ramp, steps=found))
+
+
+def _chart(given: argparse.Namespace, plan: Plan) -> None:
+    ramp = Ramp(start=500.0, factor=1.4, bound_ms=1_000.0, seconds=plan.seconds)
+    ramps = climb_all(plan.servers, ramp, os.urandom(6).hex())
+    crowds = gather_all(plan.servers, COUNTS)
+    draw(given.chart, ramps, crowds)
+    for name, steps in ramps.items():
+        rows = "\n".join(map(step_row, steps))
+        _say(f"### {name}\n\n{step_head()}\n{rows}\n")
+    if given.json:
+        given.json.write_bytes(raw_of(ramp=ramp, steps=ramps, memory=crowds))
 
 
 def _say(text: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from bench import procfs
 from bench.meter import Measurement
 from bench.percentiles import median, ratio
+from bench.ramp import Step
 from bench.rounds import Plan, Result
 from bench.servers import BASE
 from bench.targets import checks
@@ -160,6 +161,30 @@ def target_table(results: Sequence[Result]) -> str:
     return "\n".join(_table(head, rows))
 
 
+_STEPS = (
+    "offered tx/s", "achieved tx/s", "p50 ms", "p99 ms", "CPU µs/tx", "generator", "",
+)  # fmt: skip
+
+
+def step_head() -> str:
+    """The head of the table of a ramp."""
+    return "\n".join(_table(_STEPS, []))
+
+
+def step_row(step: Step) -> str:
+    """One step of a ramp."""
+    row = (
+        f"{step.offered:,.0f}",
+        f"{step.achieved:,.0f}",
+        _figure(step.p50_ms),
+        _figure(step.p99_ms),
+        _figure(step.cpu_us),
+        f"{step.generator:.0%}",
+        step.fault,
+    )
+    return f"| {' | '.join(row)} |"
+
+
 def machine() -> str:
     """What this ran on, without names."""
     return (
@@ -180,6 +205,11 @@ def raw(plan: Plan, results: Sequence[Result]) -> bytes:
         "targets": [{"met": check.met} | msgspec.to_builtins(check) for check in found],
     }
     return msgspec.json.format(msgspec.json.encode(everything))
+
+
+def raw_of(**found: object) -> bytes:
+    """What a ramp or the charts found, as JSON."""
+    return msgspec.json.format(msgspec.json.encode({"machine": machine(), **found}))
 
 
 def _cell(line: Line | None) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -60,6 +63,23 @@ class Server:
     def cpu_seconds(self) -> float | None:
         """What it has used so far, in s; `None` if that cannot be seen."""
         return None if self.pid is None else procfs.cpu_seconds(self.pid)
+
+
+@contextmanager
+def fresh(name: str) -> Iterator[LocalServer]:
+    """One of `COMMANDS` on an empty database, for as long as the block lasts.
+
+    Raises `ServerFailed`.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    server = LocalServer(name, COMMANDS[name], folder)
+    try:
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class LocalServer(Server):

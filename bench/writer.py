@@ -16,7 +16,10 @@ _NUMBER: Final = re.compile(rb"\d+")
 
 
 class Writer:
-    """Sends a `Run` with at most `window` unacknowledged messages, as fast as the server acks."""
+    """Sends a `Run` with at most `window` unacknowledged messages, as fast as the server acks.
+
+    With a window of 0 it sends nothing of its own accord, only what `send` says.
+    """
 
     def __init__(self, run: Run, window: int) -> None:
         self._run = run
@@ -70,11 +73,17 @@ class Writer:
             self.latencies.append(now - flight.popleft()[1])
         self._fill()
 
+    def send(self, count: int) -> None:
+        """Send so many more, whatever is in flight."""
+        self._send(min(self._next + count, len(self._run.frames)))
+
     def _fill(self) -> None:
-        if self.stopped:
-            return
+        if not self.stopped:
+            room = self._window - len(self._flight)
+            self._send(min(self._next + room, len(self._run.frames)))
+
+    def _send(self, end: int) -> None:
         first = self._next
-        end = min(first + self._window - len(self._flight), len(self._run.frames))
         if end <= first:
             return
         now = perf_counter()
