@@ -48,7 +48,7 @@ def gather_all(servers: Sequence[str], counts: Sequence[int]) -> dict[str, list[
 def latency_chart(ramps: Mapping[str, Sequence[Step]]) -> str:
     """p50 and p99 of each server over what was offered to it."""
     series = [
-        Series(f"{name} {which}", _COLOURS[name], which == "p99", points)
+        Series(name, _COLOURS[name], which == "p99", points)
         for name, steps in ramps.items()
         for which, points in (
             ("p50", [(step.offered, step.p50_ms) for step in steps if step.p50_ms]),
@@ -61,6 +61,7 @@ def latency_chart(ramps: Mapping[str, Sequence[Step]]) -> str:
         Axis("edits a second, over 50 connections", logarithmic=True),
         Axis("milliseconds", logarithmic=True),
         series,
+        ("p50", "p99"),
     )
 
 

@@ -173,7 +173,7 @@ def _ramp(given: argparse.Namespace, plan: Plan) -> None:
 
 
 def _chart(given: argparse.Namespace, plan: Plan) -> None:
-    ramp = Ramp(start=500.0, factor=1.4, bound_ms=1_000.0, seconds=plan.seconds)
+    ramp = Ramp(bound_ms=1_000.0, seconds=plan.seconds)
     ramps = climb_all(plan.servers, ramp, os.urandom(6).hex())
     crowds = gather_all(plan.servers, COUNTS)
     draw(given.chart, ramps, crowds)

@@ -128,6 +128,8 @@ class LocalServer(Server):
             process.kill()
             process.wait()
             raise ServerFailed(f"{self.name} had to be killed") from None
+        finally:
+            _close(process)
         if code not in (0, -signal.SIGTERM):
             raise ServerFailed(f"{self.name} ended with {code}: {self.trouble()}")
 
@@ -136,6 +138,7 @@ class LocalServer(Server):
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            _close(self._process)
             self._process = self.pid = None
 
     def restart(self) -> None:
@@ -152,3 +155,8 @@ class LocalServer(Server):
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
         found = [line for line in lines if _TROUBLE.search(line)]
         return " | ".join(found[-3:]) + (f" ({len(found)} in all)" if len(found) > 3 else "")
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    if process.stdout is not None:
+        process.stdout.close()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 _WIDTH: Final = 760
 _HEIGHT: Final = 420
@@ -25,7 +25,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-s
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line. Those of one `colour` (0 to 2) belong together; `dashed` tells them apart."""
+    """One line. Those of one `label` have one `colour` (0 to 2); `dashed` tells them apart."""
 
     label: str
     colour: int
@@ -55,8 +55,13 @@ class _Scale:
         return (value - self.low) / (self.high - self.low)
 
 
-def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
-    """The chart as an SVG document. There must be at least one point."""
+def line_chart(
+    title: str, x: Axis, y: Axis, series: Sequence[Series], lines: tuple[str, str] | None = None
+) -> str:
+    """The chart as an SVG document. There must be at least one point.
+
+    `lines` says what solid and dashed ones are.
+    """
     points = [point for each in series for point in each.points]
     across = _scale([px for px, _ in points], x.logarithmic)
     up = _scale([py for _, py in points], y.logarithmic)
@@ -69,11 +74,11 @@ def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-        f' width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{escape(title)}">',
+        f' width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label={quoteattr(title)}>',
         f"<style>{_STYLE}</style>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="8" fill="var(--page)"/>',
         _text(_LEFT, 30, title, "title", colour="text"),
-        *_legend(series),
+        *_legend(series, lines),
     ]
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     for value in up.ticks:
@@ -90,7 +95,7 @@ def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     parts.append(_text(20, middle, y.title, anchor="middle", more=turned))
     for each in series:
         places = [at(px, py) for px, py in each.points]
-        parts.append(_line(places, each))
+        parts.append(_line(places, f"c{each.colour}", each.dashed))
         if not each.dashed:
             parts += [
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="var(--c{each.colour})"/>'
@@ -99,18 +104,21 @@ def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _legend(series: Sequence[Series]) -> Iterable[str]:
+def _legend(series: Sequence[Series], lines: tuple[str, str] | None) -> Iterable[str]:
+    entries = [(each.label, f"c{each.colour}", False) for each in series]
+    if lines is not None:
+        entries += [(lines[0], "faint", False), (lines[1], "faint", True)]
     left = float(_LEFT)
-    for each in series:
-        yield _line([(left, 56), (left + 26, 56)], each)
-        yield _text(left + 32, 60, each.label, colour="text")
-        left += 32 + 7.2 * len(each.label) + 18
+    for label, colour, dashed in dict.fromkeys(entries):
+        yield _line([(left, 56), (left + 26, 56)], colour, dashed)
+        yield _text(left + 32, 60, label, colour="text")
+        left += 32 + 7.4 * len(label) + 22
 
 
-def _line(places: Sequence[tuple[float, float]], each: Series) -> str:
+def _line(places: Sequence[tuple[float, float]], colour: str, dashed: bool) -> str:
     path = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
-    dashes = ' stroke-dasharray="6 5"' if each.dashed else ""
-    return f'<polyline class="line" points="{path}" stroke="var(--c{each.colour})"{dashes}/>'
+    dashes = ' stroke-dasharray="6 5"' if dashed else ""
+    return f'<polyline class="line" points="{path}" stroke="var(--{colour})"{dashes}/>'
 
 
 def _rule(left: float, top: float, right: float, bottom: float) -> str:
@@ -137,16 +145,13 @@ def _text(
 
 def _scale(values: Sequence[float], logarithmic: bool) -> _Scale:
     if logarithmic:
-        ends = math.floor(_tens(min(values))), math.ceil(_tens(max(values)))
-        low, high = 10.0 ** ends[0], 10.0 ** max(ends[1], ends[0] + 1)
-        ticks = [10.0**power for power in range(ends[0], max(ends[1], ends[0] + 1) + 1)]
-        # Not a whole empty decade on either side.
-        low = max(mark for mark in (low, 2 * low, 5 * low) if mark <= min(values))
-        high = min(mark for mark in (high, high / 2, high / 5) if mark >= max(values))
-        if high <= low:
-            high = 10 * low
-        between = {low, high, *(tick for tick in ticks if low <= tick <= high)}
-        return _Scale(low, high, sorted(between), True)
+        powers = range(math.floor(_tens(min(values))), math.ceil(_tens(max(values))) + 2)
+        marks = [size * 10.0**power for power in powers for size in (1, 2, 5)]
+        low = max(mark for mark in marks if mark <= min(values))
+        high = min(mark for mark in marks if mark >= max(values) and mark > low)
+        within = [mark for mark in marks if low <= mark <= high]
+        decades = [mark for mark in within if mark in (low, high) or _tens(mark) % 1 == 0]
+        return _Scale(low, high, within if len(within) <= 8 else decades, True)
     step = _step(max(values))
     high = step * math.ceil(max(values) / step)
     return _Scale(0.0, high, [step * at for at in range(round(high / step) + 1)], False)
