@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repeats", type=int, help="rounds; default 3, with --url 1")
     parser.add_argument(
-        "--seconds", type=float, help="about the longest measured part; default 5, --quick 1"
+        "--seconds", type=float, help="about the longest measured part; default 3, --quick 1"
     )
     parser.add_argument(
         "--quick", action="store_true", help="one short round: whether it works, not how fast"
@@ -105,7 +105,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         servers=given.server or list(COMMANDS),
         url=given.url,
         repeats=given.repeats or (1 if given.url or given.quick else 3),
-        seconds=given.seconds or (1.0 if given.quick else 5.0),
+        seconds=given.seconds or (1.0 if given.quick else 3.0),
         processes=max(1, given.processes),
     )
 

@@ -97,6 +97,7 @@ class LocalServer(Server):
     def start(self) -> None:
         """Start the process and wait for its address. Raises `ServerFailed`."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("BANDSTAND_")}
+        environment["NODE_ENV"] = "production"
         self.started_at = perf_counter()
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
