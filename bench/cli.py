@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from bench.charts import COUNTS, LATENCY, MEMORY, climb_all, draw, gather_all
+from bench.faults import Fault
 from bench.loop import run
 from bench.progress import Progress
 from bench.ramp import Ramp, Step, climb, knee
@@ -111,7 +112,7 @@ def _plan(given: argparse.Namespace) -> Plan:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark; exits with 1 if a server failed in it."""
+    """Run the benchmark; exits with 1 if a server failed in it, with 130 if interrupted."""
     parser = _parser()
     given = parser.parse_args(arguments)
     plan = _plan(given)
@@ -121,12 +122,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (OSError, ValueError) as error:
             parser.error(str(error))
     _say(f"{machine()}\n")
-    if given.chart:
-        _chart(given, plan)
-    elif given.ramp:
-        _ramp(given, plan)
-    else:
-        _scenarios(given, plan)
+    work = _chart if given.chart else _ramp if given.ramp else _scenarios
+    try:
+        work(given, plan)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Fault as error:
+        _say(f"{type(error).__name__}: {error}")
+        sys.exit(1)
 
 
 def _scenarios(given: argparse.Namespace, plan: Plan) -> None:
@@ -157,19 +160,21 @@ def _ramp(given: argparse.Namespace, plan: Plan) -> None:
     found: dict[str, list[Step]] = {}
     for name in ["url"] if plan.url else plan.servers:
         progress = Progress(sys.stderr)
-        progress.begin(f"ramp, {name}")
 
         def on_step(step: Step, progress: Progress = progress) -> None:
             progress.clear()
             _say(step_row(step))
 
         _say(f"### {name}, {ramp.connections} connections\n\n{step_head()}")
+        progress.begin(f"ramp, {name}")
         with nullcontext(Server(name, plan.url)) if plan.url else fresh(name) as server:
             found[name] = run(climb(server, ramp, f"{tag} {name}", on_step, progress.count))
         progress.clear()
         _say(f"\n{knee(found[name], ramp.bound_ms)}\n")
     if given.json:
         given.json.write_bytes(raw_of(ramp=ramp, steps=found))
+    if any(steps[0].fault for steps in found.values()):
+        sys.exit(1)
 
 
 def _chart(given: argparse.Namespace, plan: Plan) -> None:
