@@ -187,7 +187,7 @@ async def _offer(
         achieved=measured.value,
         p50_ms=measured.p50_ms,
         p99_ms=measured.p99_ms,
-        cpu_us=measured.cpu_us,
+        cpu_us=measured.cpu_us if operations else None,
         generator=measured.generator,
         fault="; ".join(filter(None, faults)),
     )

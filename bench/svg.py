@@ -145,7 +145,7 @@ def _text(
 
 def _scale(values: Sequence[float], logarithmic: bool) -> _Scale:
     if logarithmic:
-        powers = range(math.floor(_tens(min(values))), math.ceil(_tens(max(values))) + 2)
+        powers = range(math.floor(_tens(min(values))) - 1, math.ceil(_tens(max(values))) + 2)
         marks = [size * 10.0**power for power in powers for size in (1, 2, 5)]
         low = max(mark for mark in marks if mark <= min(values))
         high = min(mark for mark in marks if mark >= max(values) and mark > low)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.charts import latency_chart, memory_chart
@@ -31,6 +31,7 @@ def texts(chart: str) -> list[str]:
     return [each.text or "" for each in ElementTree.fromstring(chart).iter(f"{_SVG}text")]
 
 
+@example([(9.9999999999, 1)], True)
 @given(st.lists(st.tuples(positive, positive), min_size=1, max_size=20), st.booleans())
 def test_everything_is_inside(points: list[tuple[float, float]], logarithmic: bool) -> None:
     axis = Axis("a", logarithmic)

@@ -97,9 +97,11 @@ def test_many_sign_what_one_would() -> None:
     assert in_parallel(open_run, [("a", 2), ("b", 2), ("c", 2)]) == alone
 
 
-def test_a_stock_is_verified() -> None:
+def test_a_stock_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.filling._SHARD", 2)
     stock = Stock("a", 3, 2)
     stream = b"".join(stock._frames)
+    assert len(stock.ids) == 3
     assert verified(stream) == dict.fromkeys(stock.sessions.values(), 2)
     assert [message.id for message in messages_in(stream)] == stock.ids
 
