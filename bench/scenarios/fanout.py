@@ -53,13 +53,13 @@ class Fanout:
         with Crew(site.server.url, rest.header.id, self._readers, processes) as crew:
             await crew.ready()
             writer = Writer(rest, _WINDOW)
+            writer.timed = True
             writing = await writer.connect(site.server.url)
             meter = Meter(site.server, crew.pids)
             warm = crew.received() + rest.total * self._readers // 20
             whole = rest.total * self._readers
             writer.start()
             await until(lambda: crew.received() >= warm, crew.received, [writing])
-            writer.timed = True
             crew.time_from_now_on(everybody=False)
             meter.start()
             before, messages = crew.received(), crew.messages()
