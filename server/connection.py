@@ -13,7 +13,7 @@ from logging import Logger
 from typing import Final, Protocol, cast
 
 import structlog
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -73,7 +73,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
         self._flushing = False
-        self._fragments: list[bytes] | None = None
+        self._fragments: bytearray | None = None
+        self._failed = False
         self._early: bytearray | None = None
         self._reading = True
         self._choked = False
@@ -231,16 +232,22 @@ class Connection(asyncio.Protocol):
             if frame.fin:
                 self._receive(bytes(frame.data))
             else:
-                self._fragments = [bytes(frame.data)]
+                # Not a list: a million empty fragments would fill it, whatever a message may hold.
+                self._fragments = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
+            self._fragments += frame.data
             if frame.fin:
-                message = b"".join(self._fragments)
+                message = bytes(self._fragments)
                 self._fragments = None
                 self._receive(message)
 
     def _receive(self, message: bytes) -> None:
-        if self.peer is not None and not self.peer.closed:
+        if self._failed:
+            return
+        if not message.isascii() and not _is_utf8(message):
+            self._failed = True
+            self._protocol.fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
+        elif self.peer is not None and not self.peer.closed:
             self._port.receive(self.peer, message)
 
     def set_reading(self, reading: bool) -> None:
@@ -308,6 +315,15 @@ def _select_subprotocol(
 ) -> Subprotocol | None:
     """The name of our pair, never the token beside it; without it, none."""
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def _is_utf8(text: bytes) -> bool:
+    """What RFC 6455 §8.1 asks of a text."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def text_frame(message: bytes) -> bytes:
