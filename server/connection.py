@@ -101,12 +101,31 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
         self.heard = self._port.loop.time()
+        begin = 0
+        while self._is_asking and begin < len(data):
+            # Line by line: what follows the request waits for the answer to it.
+            end = data.find(b"\n", begin) + 1 or len(data)
+            self._take_in(data[begin:end])
+            begin = end
+        if begin:
+            data = data[begin:]
+            if not data:
+                return
         if self._early is not None:
             # Nobody sends before the upgrade is answered, but a socket may.
             self._early += data
             if len(self._early) > _EARLY_BYTES:
                 self.abort()
             return
+        self._take_in(data)
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether the request is still coming in."""
+        protocol = self._protocol
+        return protocol.state is State.CONNECTING and self._early is None and not protocol.eof_sent
+
+    def _take_in(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):

@@ -8,7 +8,22 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.conformance.handshake_cases import DEPARTURES, HANDSHAKES, ID, LOAD, Handshake
-from tests.conformance.wire import Answer, Delivery, bytewise, chopped, shake, whole
+from tests.conformance.wire import (
+    CLOSE,
+    PING,
+    PONG,
+    UPGRADE,
+    Answer,
+    Delivery,
+    bytewise,
+    chopped,
+    dialled,
+    frame,
+    next_frame,
+    send,
+    shake,
+    whole,
+)
 from tests.integration.gateway.conftest import running
 
 pytestmark = pytest.mark.anyio
@@ -45,3 +60,20 @@ async def test_handshakes_in_pieces(deliver: Delivery) -> None:
         for case in HANDSHAKES:
             if len(case.request) < 8_000:
                 assert (case.name, await answer(at, case, deliver)) == (case.name, wanted(case))
+
+
+async def test_what_follows_in_the_same_breath_waits_for_the_answer() -> None:
+    # Found by fuzzing: the pong, or the end, went out ahead of the answer to the handshake.
+    async with port() as at:
+        for follows, wanted_answer in (
+            (frame(PING, b"!!"), (PONG, b"!!")),
+            (frame(3), (CLOSE, (1002).to_bytes(2, "big"))),
+        ):
+            for deliver in (whole, bytewise, chopped(1)):
+                async with dialled(at) as (reader, writer):
+                    await send(writer, deliver(UPGRADE + follows))
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    assert head.startswith(b"HTTP/1.1 101 ")
+                    heard = [await next_frame(reader), await next_frame(reader)]
+                    # The other one is the first ping of Jazz.
+                    assert wanted_answer in [(opcode, payload[:2]) for opcode, payload in heard]

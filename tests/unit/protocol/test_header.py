@@ -102,6 +102,13 @@ def test_the_priority_follows_from_type_and_meta(members: Json, priority: int) -
     assert parsed(TUNE.header | members).priority == priority
 
 
+def test_an_account_whose_signer_is_no_key_is_refused() -> None:
+    # Found by fuzzing: it was an InvalidId.
+    header = ALICE.header | {"ruleset": {"type": "group", "initialAdmin": ALICE.agent.id[:-2]}}
+    with pytest.raises(InvalidHeader, match="signer"):
+        parse_header(covalue_id(header), json.dumps(header).encode())
+
+
 @pytest.mark.parametrize(
     "members",
     [
@@ -230,7 +237,11 @@ def test_the_order_of_members_does_not_matter(members: list[tuple[str, Any]]) ->
 
 @pytest.mark.parametrize(
     "canonical",
-    [b"", b"{", b"\xff", b'"\xff"', b"[" * 100_000, b'{"a":"\\ud800"}'],
+    [
+        *(b"", b"{", b"\xff", b'"\xff"', b"[" * 100_000, b'{"a":"\\ud800"}', b"[]", b"{}", b"null"),
+        parse_header(TUNE.id, TUNE.raw).canonical.replace(b"ruleset", b"rulesev"),
+        parse_header(TUNE.id, TUNE.raw).canonical.replace(b"comap", b"comaq"),
+    ],
     ids=lambda raw: repr(raw[:30]),
 )
 def test_a_damaged_stored_header_is_told_apart(canonical: bytes) -> None:
