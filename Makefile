@@ -27,7 +27,8 @@ check: $(STAMPS)/test  ## Formatting, lint and types
 	$(BIN)/mypy
 
 unit: $(STAMPS)/test  ## Only the tests that need no Node
-	$(BIN)/python -m pytest tests/unit tests/integration tests/simulation tests/crash $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/integration tests/conformance tests/fuzz \
+		tests/simulation tests/crash $(ARGS)
 
 long: $(STAMPS)/test  ## The long modes: 300 kills, 20,000 simulated worlds (an hour or two)
 	$(BIN)/python -m pytest tests/crash --kills 300

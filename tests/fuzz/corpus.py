@@ -5,6 +5,7 @@ The latter stay in `corpus/TARGET.jsonl`: one JSON string a line, a character fo
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -24,7 +25,7 @@ from tests.fuzz.texts import base58_, canonical, ids
 from tests.integration.sync.stage import Band
 from tests.signing import deletion as deletion_of
 
-Target = Callable[[bytes], None]
+Target = Callable[[bytes], object]
 
 TARGETS: Final[dict[str, Target]] = {
     "frames": frames,
@@ -47,6 +48,8 @@ TARGETS: Final[dict[str, Target]] = {
 }
 
 KEPT: Final = Path(__file__).with_name("corpus")
+TRANSCRIPTS: Final = "transcripts"
+"""Beside the targets' files: what a real client and server said to each other, shortened."""
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 
 
@@ -85,7 +88,7 @@ def _json(value: object) -> bytes:
 
 
 def _messages() -> list[bytes]:
-    return [*PREPARED, *_sessions_in_messages()]
+    return [*PREPARED, *_sessions_in_messages(), *kept(TRANSCRIPTS)]
 
 
 def _sessions_in_messages() -> list[bytes]:
@@ -128,6 +131,10 @@ def _changes() -> list[bytes]:
         for each in _vectors("cojson")["sessions"]
         for transaction in each["transactions"]
         if "changes" in transaction
+    ] + [
+        b'[{"op":"x","key":"k"},{"op":"set","key":1},{"key":"k"},1,{"op":"set","key":"k"}]',
+        b'{"op":"set","key":"k"}',
+        b'[{"op":"set","key":"\\ud800","value":1e999}]',
     ]
 
 
@@ -140,7 +147,8 @@ def _ids() -> list[bytes]:
 
 
 def _canonical() -> list[bytes]:
-    return [text.encode() for pair in _vectors("canonical")["values"] for text in pair]
+    numbers = b"[1e20,1e21,1e-6,1e-7,-0.0,1.5e300,5e-324,9007199254740993,123456789012345678901]"
+    return [numbers, *(text.encode() for pair in _vectors("canonical")["values"] for text in pair)]
 
 
 def _bytes() -> list[bytes]:
@@ -149,13 +157,18 @@ def _bytes() -> list[bytes]:
 
 def _deeds() -> list[bytes]:
     # Roles, parents, revocations, by and for everybody.
-    return [bytes([group, who, key, value, key + value]) * 2 + bytes([group, 0, who, 0, 1])
+    handed_on = bytes([0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 2, 2, 2, 0, 2, 0, 10, 3, 0, 1, 0, 10, 4])
+    family = bytes([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 8, 11, 1, 1, 0, 7, 11, 1, 1, 0, 1, 2, 2])
+    return [handed_on, family, family + handed_on] + [
+        bytes([group, who, key, value, key + value]) * 2 + bytes([group, 0, who, 0, 1])
             for group in range(3) for who in range(3) for key in (0, 1, 6, 7, 8)
             for value in (0, 3, 10, 11)]  # fmt: skip
 
 
 def _tokens() -> list[bytes]:
-    return [".".join(each["parts"]).encode() for each in _vectors("clerk")["cases"]][::3]
+    made = [".".join(each["parts"]).encode() for each in _vectors("clerk")["cases"]][::3]
+    long = base64.urlsafe_b64encode(_json({"alg": "RS256", "kid": "k" * 300})).rstrip(b"=")
+    return [*made, b".".join([long, *made[0].split(b".")[1:]])]
 
 
 def _carriers() -> list[bytes]:
@@ -216,6 +229,8 @@ def _nodes() -> list[bytes]:
         told(0, *everything[:20]) + rest + told(1, *everything[20:40]) + rest,
         b"".join(told(n % 4, n) + rest for n in everything),
         b"".join(told(n % 4, n) for n in reversed(everything)) + bytes([4 * 6]) + told(1, 2, 1, 0),
+        *(told(0, 0, 1, 2, forged, 3, 4) + rest for forged in (7, 8, 9, 10)),
+        *(told(0, 0, 1, 2, 3) + rest + told(1, n, 24) + rest for n in range(11, len(PREPARED))),
         told(2, 2) + rest + told(2, 1) + bytes([4 * 3 + 2]) + told(1, 0, 1, 2) + rest,
         told(0, 0, 1, 2) + bytes([4 * 5 + 1]) + told(1, *everything[24:40]) + told(0, 3, 4, 5, 6),
         raw(0, PREPARED[0]) + raw(0, b"{}") + raw(1, PREPARED[30] + b"\n\n[]\n" + PREPARED[31]),

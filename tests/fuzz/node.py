@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from random import Random
 from typing import Any, Final
@@ -14,6 +15,7 @@ import base58
 import structlog
 from blake3 import blake3
 
+from protocol.content import Chunk
 from protocol.errors import ProtocolError
 from protocol.messages import decode_message
 from server.limits import Limits
@@ -86,6 +88,14 @@ def prepared() -> list[bytes]:
     )
     made.append(_json({"action": "reconcile-ack", "id": "b"}))
     made.append(_json({"action": "done", "id": band.map.id}))
+    for name, value, markers in (
+        ("3", band.map, [deletion(other.map.id, made_at=8)]),
+        ("4", band.map, [deletion(band.map.id, made_at=8)] * 2),
+        ("5", band.map, [trusting([], made_at=8)]),
+        ("6", band.group, [deletion(band.group.id, made_at=8)]),
+    ):
+        ending = band.account.delete_session(name)
+        made.append(content(value, {ending.id: ending.append(*markers)}))
     return made
 
 
@@ -124,25 +134,26 @@ def _nothing(reading: bool) -> None:
     """What is sent is sent, read or not."""
 
 
-def node(data: bytes) -> None:
+def node(data: bytes) -> Counter[str]:
     """Whatever peers send: no fault, nothing stored that does not verify, nothing held at the end.
 
-    And all that the node says is JSON, which our own decoder reads.
+    And all that the node says is JSON, which our own decoder reads. Returns what it has counted.
     """
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     loop = VirtualLoop(Random(0), shuffles=False)
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_play(data))
+        counted = loop.run_until_complete(_play(data))
         assert not loop.faults, loop.faults
+        return counted
     finally:
         asyncio.set_event_loop(None)
         loop.close()
         structlog.configure(**before)
 
 
-async def _play(data: bytes) -> None:
+async def _play(data: bytes) -> Counter[str]:
     loop, store = asyncio.get_running_loop(), MemoryStore()
     server = Node(store, _LIMITS, clock=loop.time, call_soon=loop.call_soon)
     async with anyio.create_task_group() as tasks:
@@ -185,6 +196,8 @@ async def _play(data: bytes) -> None:
         assert not server._parking._waiting
         tasks.cancel_scope.cancel()
     _check_stored(store)
+    deleted = sum(stored.deleted for stored in store._covalues.values())
+    return server.counters + Counter(stored=len(store._covalues), deleted=deleted)
 
 
 def _deeds(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -245,7 +258,15 @@ def _check_stored(store: MemoryStore) -> None:
                 assert signer is not None
                 assert is_signed(signer, digest_text, chunk.signature)
             assert at == count
-            assert stored.deleted <= session.endswith("$")
+            if stored.deleted:
+                _check_deletion(identifier, store._chunks[identifier, session], session)
+
+
+def _check_deletion(identifier: str, chunks: list[Chunk], session: str) -> None:
+    """Of what is deleted the marker is left, and nothing else."""
+    assert session.endswith("$")
+    ((marker,),) = (json.loads(b"[" + chunk.data + b"]") for chunk in chunks)
+    assert json.loads(marker["meta"])["deleted"] == identifier
 
 
 def _without_commas(data: bytes, values: list[Any]) -> bytes:

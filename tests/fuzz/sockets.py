@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from random import Random
@@ -18,6 +19,8 @@ from server.peer import Peer
 from tests.conformance.wire import UPGRADE
 
 _SETTINGS: Final = Settings(port=0)
+_FAILED: Final = re.compile(rb"\x88.\x03[\xea\xef\xf1]", re.DOTALL)
+"""A close frame with 1002, 1007 or 1009."""
 _QUIET: Final = logging.getLogger("tests.fuzz.websockets")
 _QUIET.setLevel(logging.CRITICAL + 1)
 
@@ -138,7 +141,7 @@ class Ear:
 
 
 def connection(data: bytes) -> None:
-    """However bytes are cut, the same texts are heard, all of them UTF-8, and the same is written.
+    """However bytes are cut, the same texts are heard, all UTF-8, and it ends in the same way.
 
     The first byte says how to cut; then comes a handshake (if its lowest bit says so, a proper one)
     and what follows it.
@@ -154,7 +157,11 @@ def connection(data: bytes) -> None:
         at += size
     heard_in_pieces, written_in_pieces = _listen(pieces)
     assert heard == heard_in_pieces
-    assert _undated(written) == _undated(written_in_pieces)
+    failed = _FAILED.search(written) is not None
+    assert failed == (_FAILED.search(written_in_pieces) is not None)
+    if not failed:
+        # Of several faults in one read any may be the one that is named.
+        assert _undated(written) == _undated(written_in_pieces)
     for text in heard:
         text.decode()
     assert sum(map(len, heard)) <= len(sent)

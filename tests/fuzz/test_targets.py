@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.corpus import KEPT, TARGETS, kept, seeds
+from tests.fuzz.corpus import KEPT, TARGETS, TRANSCRIPTS, kept, seeds
+from tests.fuzz.node import node
 
-_MANY = {"node": 40, "connection": 100}
+_MANY = {"node": 40, "connection": 100, "chunks": 30}
 _TOKENS = [
     *(
         b'"',
@@ -40,8 +43,16 @@ def test_what_is_kept(target: str) -> None:
         TARGETS[target](data)
 
 
+def test_the_node_gets_somewhere() -> None:
+    done: Counter[str] = Counter()
+    for data in seeds("node"):
+        done += node(data)
+    wanted = {"stored", "deleted", "transactions", "refused", "malformed", "parked", "expired"}
+    assert done.keys() >= wanted, done
+
+
 def test_nothing_is_kept_for_nobody() -> None:
-    assert {file.stem for file in KEPT.iterdir()} <= TARGETS.keys()
+    assert {file.stem for file in KEPT.iterdir()} <= {*TARGETS, TRANSCRIPTS}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -125,7 +125,11 @@ def _as_javascript(value: Any) -> Any:
             number = float(value)
         except OverflowError:
             return None
-        assert js_number(value) == "null" or float(js_number(value)) == number
+        written = js_number(value)
+        assert written == "null" or float(written) == number
+        # ECMA-262, Number::toString.
+        plain = number == 0 or 1e-6 <= abs(number) < 1e21
+        assert written == "null" or plain == ("e" not in written)
         return number if math.isfinite(number) else None
     if isinstance(value, list):
         return [_as_javascript(member) for member in value]
