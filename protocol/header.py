@@ -22,6 +22,7 @@ _MEMBERS: Final = {"type", "ruleset", "meta", "uniqueness", "createdAt"}
 _REQUIRED: Final = {"type", "ruleset", "meta", "uniqueness"}
 # Jazz looks no closer; an id that can be no hash is a value that never comes.
 _COVALUE_SHAPE: Final = re.compile(r"co_z[1-9A-HJ-NP-Za-km-z]{1,64}")
+_LARGEST: Final = 2**63 - 513
 _ISO_DATE: Final = re.compile(r"2[ -~]*")
 
 
@@ -100,6 +101,8 @@ def _check_members(covalue_id: str, value: dict[str, Any]) -> None:
         fits = all(isinstance(member, str) for member in uniqueness.values())
     else:
         fits = uniqueness is None or isinstance(uniqueness, str | bool | int)
+        # As a double it must be an integer of 64 bits, or the text sent on would be read otherwise.
+        fits = fits and not (isinstance(uniqueness, int) and abs(uniqueness) > _LARGEST)
     if not fits:
         raise InvalidHeader(f"the uniqueness of {covalue_id} is {shown(uniqueness)}")
     if created is not None and not (isinstance(created, str) and _ISO_DATE.fullmatch(created)):

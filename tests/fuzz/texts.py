@@ -96,7 +96,7 @@ def canonical(data: bytes) -> None:
         return
     again = msgspec.json.decode(text)
     assert canonical_json(again) == text
-    assert json.loads(text) == _as_javascript(value)
+    assert json.loads(text, parse_int=float) == _as_javascript(value)
     assert len(text) <= 25 * len(data)
     _check_order(json.loads(text, object_pairs_hook=Pairs))
 
