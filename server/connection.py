@@ -104,8 +104,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
         self.heard = self._port.loop.time()
-        if self._texts is None and self._is_asking:
-            data = self._ask(data)
+        if self.peer is None:
+            data = self._take_in_request(data)
             if not data:
                 return
         if self._early is not None:
@@ -124,20 +124,20 @@ class Connection(asyncio.Protocol):
                 self._texts = None
         self._take_in(data)
 
-    def _ask(self, data: bytes) -> bytes:
-        """Take in the request, line by line; what follows waits for the answer to it."""
-        begin = 0
-        while self._is_asking and begin < len(data):
+    def _take_in_request(self, data: bytes) -> bytes:
+        """Take in what is still of the request, and return what follows it."""
+        protocol, begin = self._protocol, 0
+        # Line by line: what follows waits for the answer, or its own would overtake that.
+        while (
+            begin < len(data)
+            and self._early is None
+            and protocol.state is State.CONNECTING
+            and not protocol.eof_sent
+        ):
             end = data.find(b"\n", begin) + 1 or len(data)
             self._take_in(data[begin:end])
             begin = end
         return data[begin:]
-
-    @property
-    def _is_asking(self) -> bool:
-        """Whether the request is still coming in."""
-        protocol = self._protocol
-        return protocol.state is State.CONNECTING and self._early is None and not protocol.eof_sent
 
     def _take_in(self, data: bytes) -> None:
         self._protocol.receive_data(data)
