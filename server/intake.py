@@ -81,8 +81,11 @@ def parse_content(
     """Decode a message against what is known of its CoValue.
 
     `header` is the one that earlier content of this turn brought. Raises `InvalidHeader` if the
-    CoValue is new and the message's header is not its own.
+    CoValue is new and the message's header is not its own, and `ProtocolError` if what is stored
+    of it is damaged.
     """
+    if covalue.lost:
+        raise ProtocolError("what is stored of it is damaged: nothing can be added")
     if covalue.header is None and header is None and isinstance(message.header, msgspec.Raw):
         header = parse_header(covalue.id, bytes(message.header))
     known = covalue.header or header
@@ -91,6 +94,8 @@ def parse_content(
         return parsed
     for session, raw in message.new.items():
         try:
+            if session in covalue.cut:
+                raise ProtocolError(f"{session} is damaged: nothing can be added")
             entry = _parse_session(peer, session, raw, known)
             if session not in covalue.counts:
                 dependency = session_dependency(session)
