@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import Any, Final
 
@@ -18,6 +19,24 @@ def is_damage(error: sqlite3.Error) -> bool:
         # Python's own, for a text that is no UTF-8.
         return isinstance(error, sqlite3.OperationalError) and "decode" in str(error)
     return code & 0xFF in _CODES
+
+
+def is_cut_off(path: str) -> bool:
+    """Whether a database file is shorter than it says (https://www.sqlite.org/fileformat.html).
+
+    While it has a write-ahead log, that may hold the rest. Raises `OSError`.
+    """
+    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal"):
+        return False
+    with open(path, "rb") as file:
+        header = file.read(100)
+    if header[24:28] != header[92:96]:
+        return False  # Written by an SQLite that does not say.
+    size = int.from_bytes(header[16:18], "big")
+    if size != 1 and (size < 512 or size & (size - 1)):
+        return False  # No database.
+    pages = int.from_bytes(header[28:32], "big")
+    return os.path.getsize(path) < pages * (65_536 if size == 1 else size)
 
 
 def why_not_sound(

@@ -21,7 +21,7 @@ import msgspec
 from protocol.content import Chunk
 from server.errors import StoreDamaged, StoreError, StoreUnavailable
 from server.store.checksum import checksum
-from server.store.damage import is_damage, sound_count, why_not_sound, why_not_whole
+from server.store.damage import is_cut_off, is_damage, sound_count, why_not_sound, why_not_whole
 from server.store.interface import Change, Range, StoredCoValue
 from server.store.schema import prepare
 from server.store.wal import lost_commits
@@ -64,7 +64,7 @@ class SqliteStore:
         """
         lock = _lock(path)
         try:
-            _check_log(path)
+            _check_file(path)
         except BaseException:
             os.close(lock)
             raise
@@ -136,11 +136,16 @@ def _lock(path: str) -> int:
     return lock
 
 
-def _check_log(path: str) -> None:
+def _check_file(path: str) -> None:
     try:
-        lost = lost_commits(path)
+        cut_off, lost = is_cut_off(path), lost_commits(path)
     except (sqlite3.Error, OSError):
         return  # Opening it to write says why.
+    if cut_off:
+        raise StoreDamaged(
+            f"{path} is cut off: it is shorter than it says; restore a backup, or see what is left:"
+            " bandstand verify"
+        )
     if lost:
         raise StoreDamaged(
             f"{path}-wal is damaged: {lost} commits behind the damage cannot be read. Copy both"
@@ -261,7 +266,7 @@ def _read(
 
 
 def _read_range(connection: sqlite3.Connection, wanted: Range) -> Iterator[Chunk]:
-    covalue, session, held, stop = wanted
+    covalue, session, start, stop = wanted
     rows = connection.execute(
         "SELECT c.first, c.count, c.signature, c.data, c.checksum"
         " FROM sessions s JOIN chunks c ON c.session = s.key"
@@ -269,18 +274,20 @@ def _read_range(connection: sqlite3.Connection, wanted: Range) -> Iterator[Chunk
         " AND c.first >= coalesce("
         "  (SELECT max(first) FROM chunks WHERE session = s.key AND first <= ?), 0)"
         " AND c.first < ? ORDER BY c.first",
-        (covalue, session, held, stop),
+        (covalue, session, start, stop),
     )
-    begun = False
+    end: int | None = None
     for first, count, signature, data, stored in rows:
         chunk = Chunk(session, first, count, signature, data)
         why = why_not_whole(covalue, chunk, stored)
-        if why is None and (first > held or (begun and first != held)):
-            why = "transactions are missing"
+        if why is None and (first > start if end is None else first != end):
+            why, end = "transactions are missing", end or 0
         if why is not None:
-            raise StoreDamaged(why, covalue, session, held)
-        yield chunk
-        begun, held = True, first + count
+            known = end is None and isinstance(first, int) and 0 <= first <= start
+            raise StoreDamaged(why, covalue, session, first if known else (end or 0))
+        end = first + count
+        if end > start:
+            yield chunk
 
 
 def _commit(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[bool]:
