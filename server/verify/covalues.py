@@ -138,7 +138,8 @@ class Checker:
             more = self._is_known(digest, key, session, chunks, value)
             if more is not None:
                 found.counts.known += chunks
-            if more == 0:
+            # Of a group it is to be seen what its transactions name.
+            if more == 0 and not header.is_group:
                 found.counts.chunks += chunks
                 self._count_known(key, found)
                 found.facts[digest.key] = (chunks, value)
@@ -185,7 +186,7 @@ class Checker:
                 if chunk.first != held:
                     raise Unsound(f"transactions {held} to {chunk.first} are missing")
                 texts = _texts(chunk)
-                if chunks > proved:
+                if chunks > proved or header.is_group:
                     named |= _named(header, session, chunk, texts)
             except (Unsound, ProtocolError) as error:
                 broken = f"from transaction {held} on: {error}"

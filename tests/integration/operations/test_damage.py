@@ -140,7 +140,7 @@ async def test_a_damaged_session_is_neither_promised_nor_extended(
         # Another session of the same CoValue is nobody's concern.
         other = alice.account.session("other")
         transaction = {"privacy": "trusting", "madeAt": 9, "changes": "[]"}
-        await talk.upload(content(alice.map, {other.id: other.append(transaction)}))
+        await talk.add(content(alice.map, {other.id: other.append(transaction)}))
         assert (await everything(server, alice.map.id))[0] == counts | {other.id: 1}
 
 
