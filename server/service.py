@@ -114,14 +114,19 @@ async def _control(settings: Settings, door: Door, gateway: Gateway) -> AsyncIte
 
 
 def _health(node: Node, door: Door) -> dict[str, Any]:
-    failure = node.journal.failure
+    store = "ok"
+    if node.journal.failure is not None:
+        store = "unavailable"
+    elif node.reads.damaged:
+        store = "damaged"
     return {
-        "status": "ok" if failure is None else "degraded",
+        "status": "ok" if store == "ok" else "degraded",
         "version": version("bandstand"),
         "peers": node.peers,
         "covalues_in_memory": len(node.residents),
         "memory_bytes": node.residents.size,
-        "store": "ok" if failure is None else "unavailable",
+        "store": store,
+        "damaged": len(node.reads.damaged),
         "auth": door.status(),
         "counters": dict(node.counters),
     }

@@ -1,6 +1,7 @@
-"""How often to kill, and what came of it.
+"""How often to kill, how large a large file is, and what came of it.
 
-`pytest tests/crash --kills 300` kills 300 times; the environment variable KILLS does the same.
+`pytest tests/crash --kills 300` kills 300 times; the environment variable KILLS does the same;
+`--megabytes 1000` and MEGABYTES make a large file that large.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 import pytest
 
 DEFAULT_KILLS = 25
+DEFAULT_MEGABYTES = 50
 
 _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -18,6 +20,7 @@ _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The option exists if this folder is named on the command line."""
     parser.addoption("--kills", type=int, default=None, help="how often to kill the server")
+    parser.addoption("--megabytes", type=int, default=None, help="how large a large file is")
 
 
 @pytest.fixture
@@ -25,6 +28,13 @@ def kills(pytestconfig: pytest.Config) -> int:
     """How often to kill the server."""
     given = pytestconfig.getoption("kills", default=None)
     return int(given or os.environ.get("KILLS") or DEFAULT_KILLS)
+
+
+@pytest.fixture
+def megabytes(pytestconfig: pytest.Config) -> int:
+    """How large a large file is."""
+    given = pytestconfig.getoption("megabytes", default=None)
+    return int(given or os.environ.get("MEGABYTES") or DEFAULT_MEGABYTES)
 
 
 @pytest.fixture
