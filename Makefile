@@ -29,8 +29,8 @@ check: $(STAMPS)/test  ## Formatting, lint and types
 unit: $(STAMPS)/test  ## Only the tests that need no Node
 	$(BIN)/python -m pytest tests/unit tests/integration tests/simulation tests/crash $(ARGS)
 
-long: $(STAMPS)/test  ## The long modes: 300 kills, 20,000 simulated worlds (an hour or two)
-	$(BIN)/python -m pytest tests/crash --kills 300
+long: $(STAMPS)/test  ## The long modes: 1,000 kills, 20,000 power losses and simulated worlds (two hours)
+	$(BIN)/python -m pytest tests/crash --kills 1000 --power-losses 20000
 	$(BIN)/python -m pytest tests/simulation --runs 20000
 
 interop: $(STAMPS)/test $(STAMPS)/node  ## Only the tests with real Jazz clients and browsers

@@ -1,6 +1,7 @@
-"""How often to kill, and what came of it.
+"""How often to kill and to cut the power, and what came of it.
 
-`pytest tests/crash --kills 300` kills 300 times; the environment variable KILLS does the same.
+`pytest tests/crash --kills 1000 --power-losses 20000` says how often; the environment variables
+KILLS and POWER_LOSSES do the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 import pytest
 
 DEFAULT_KILLS = 25
+DEFAULT_POWER_LOSSES = 300
 
 _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -18,6 +20,9 @@ _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The option exists if this folder is named on the command line."""
     parser.addoption("--kills", type=int, default=None, help="how often to kill the server")
+    parser.addoption(
+        "--power-losses", type=int, default=None, help="how many states after a power loss to open"
+    )
 
 
 @pytest.fixture
@@ -25,6 +30,13 @@ def kills(pytestconfig: pytest.Config) -> int:
     """How often to kill the server."""
     given = pytestconfig.getoption("kills", default=None)
     return int(given or os.environ.get("KILLS") or DEFAULT_KILLS)
+
+
+@pytest.fixture
+def power_losses(pytestconfig: pytest.Config) -> int:
+    """How many states after a power loss to open."""
+    given = pytestconfig.getoption("power_losses", default=None)
+    return int(given or os.environ.get("POWER_LOSSES") or DEFAULT_POWER_LOSSES)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ async def test_nothing_acknowledged_is_lost_when_killed(
             await check(server, world, figures)
             await server.stop()
         assert_sound(tmp_path / file, world)
+        (tmp_path / file).unlink()
     assert figures["kills"] >= kills
 
 
