@@ -100,6 +100,16 @@ class Node:
         """How many peers are connected."""
         return len(self._deliveries)
 
+    @property
+    def draining(self) -> bool:
+        """Whether nothing more is taken in."""
+        return self._draining
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether a read waits for the store to recover."""
+        return self._reads.waiting > 0
+
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:

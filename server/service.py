@@ -22,6 +22,7 @@ from server.control.desk import Desk
 from server.control.socket import controlled
 from server.gateway import Gateway, listening
 from server.node import Node
+from server.readiness import unready
 from server.store import Store
 from server.store.ledger import SqliteLedger
 from server.store.memory import MemoryStore
@@ -108,14 +109,14 @@ async def _control(settings: Settings, door: Door, gateway: Gateway) -> AsyncIte
 
 
 def _health(node: Node, door: Door) -> dict[str, Any]:
-    failure = node.journal.failure
+    failure, reason = node.journal.failure, unready(node, anyio.current_time())
     return {
-        "status": "ok" if failure is None else "degraded",
+        "status": "ok" if reason is None else "degraded",
         "version": version("bandstand"),
         "peers": node.peers,
         "covalues_in_memory": len(node.residents),
         "memory_bytes": node.residents.size,
-        "store": "ok" if failure is None else "unavailable",
+        "store": "ok" if failure is None and reason != "store" else "unavailable",
         "auth": door.status(),
         "counters": dict(node.counters),
     }

@@ -24,6 +24,8 @@ class PatientReads:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.waiting = 0
+        """How many callers wait for the store to be readable again."""
 
     async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
         """See `Store.load`."""
@@ -33,11 +35,16 @@ class PatientReads:
         """See `Store.read`."""
         return await self._again_and_again(lambda: self._store.read(ranges, limit))
 
-    @staticmethod
-    async def _again_and_again(call: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                return await call()
-            except StoreUnavailable as error:
-                log.error("store.unreadable", error=str(error))
-                await anyio.sleep(_RETRY_S)
+    async def _again_and_again(self, call: Callable[[], Awaitable[T]]) -> T:
+        failed = False
+        try:
+            while True:
+                try:
+                    return await call()
+                except StoreUnavailable as error:
+                    log.error("store.unreadable", error=str(error))
+                    self.waiting += not failed
+                    failed = True
+                    await anyio.sleep(_RETRY_S)
+        finally:
+            self.waiting -= failed

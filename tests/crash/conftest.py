@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+
+from tests.crash.shim import Shim, ShimUnavailable
 
 DEFAULT_KILLS = 25
 DEFAULT_POWER_LOSSES = 300
@@ -43,6 +46,17 @@ def power_losses(pytestconfig: pytest.Config) -> int:
 def figures(pytestconfig: pytest.Config) -> Counter[str]:
     """What is counted here is shown at the end of the run."""
     return pytestconfig.stash.setdefault(_FIGURES, Counter())
+
+
+@pytest.fixture
+def shim() -> Iterator[Shim]:
+    """The shim, as SQLite's default VFS."""
+    try:
+        made = Shim()
+    except ShimUnavailable as error:
+        pytest.skip(f"NO POWER LOSS, NO SICK DISK: the library of sqlite3 is out of reach: {error}")
+    with made:
+        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -26,24 +26,13 @@ from server.store import schema
 from server.store.sqlite import SqliteStore
 from tests.crash.disk import Disk, put
 from tests.crash.history import Author, Content, History, content_of, transactions, write
-from tests.crash.shim import Operation, Shim, ShimUnavailable
+from tests.crash.shim import Operation, Shim
 
 pytestmark = pytest.mark.anyio
 
 STATES_PER_LIFE: Final = 60
 LIVES_PER_FILE: Final = 4
 CHANGES: Final = 60
-
-
-@pytest.fixture
-def shim() -> Iterator[Shim]:
-    """The shim, as SQLite's default VFS."""
-    try:
-        made = Shim()
-    except ShimUnavailable as error:
-        pytest.skip(f"POWER LOSSES ARE NOT TESTED: sqlite3's library cannot be reached: {error}")
-    with made:
-        yield made
 
 
 class Life:
