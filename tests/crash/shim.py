@@ -220,7 +220,8 @@ class Shim:
         # Not really synced: what a crash leaves is made from the record.
         code = self._refused("sync", name)
         directory = not code and file in self._unsynced_directories
-        self._unsynced_directories.discard(file)
+        if not code:
+            self._unsynced_directories.discard(file)
         self.record.append(Operation("sync", name, handle, directory=directory, failed=bool(code)))
         return code
 

@@ -26,7 +26,7 @@ from server.store import schema
 from server.store.sqlite import SqliteStore
 from tests.crash.disk import Disk, put
 from tests.crash.history import Author, Content, History, content_of, transactions, write
-from tests.crash.shim import Operation, Shim
+from tests.crash.shim import FULL, IOERR_FSYNC, IOERR_WRITE, Fault, Kind, Operation, Shim
 
 pytestmark = pytest.mark.anyio
 
@@ -64,10 +64,12 @@ async def live(
     *,
     from_version: int | None = None,
     pragma: str = "PRAGMA synchronous = FULL",
+    fault: Fault | None = None,
 ) -> Life:
     """Write to the file over several openings, the first of which may be an old release's.
 
-    `pragma` may weaken the store. Checkpoints come sooner than by default, so that there are some.
+    `pragma` may weaken the store; `fault` is how the disk fails while it is open. Checkpoints come
+    sooner than by default, so that there are some.
     """
     files = {str(each): each.read_bytes() for each in file.parent.iterdir()}
     record: list[Operation] = []
@@ -84,8 +86,10 @@ async def live(
         pages = chance.choice([20, 100, 1_000])
         for each in (pragma, f"PRAGMA wal_autocheckpoint = {pages}"):
             await store.run(lambda connection: connection.execute(each).fetchall())  # noqa: B023
+        shim.fault = fault
         await write(history, author, chance, CHANGES)
         await store.close()
+        shim.fault = None
     assert history is not None
     return Life(record, files, history)
 
@@ -104,32 +108,64 @@ async def crash(
         yield life.history.possible(moment)
 
 
+class Failing:
+    """A disk that now and then refuses an operation, and then goes on as if nothing had been."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.refused: Counter[str] = Counter()
+
+    def __call__(self, kind: Kind, name: str) -> int:
+        """See `Fault`."""
+        if kind in ("open", "read") or self._chance.random() > (0.2 if kind == "sync" else 0.003):
+            return 0
+        self.refused[kind] += 1
+        return self._chance.choice([FULL, IOERR_WRITE, IOERR_FSYNC])
+
+
+@pytest.mark.parametrize("disk", ["sound", "failing"])
 async def test_nothing_acknowledged_is_lost_when_the_power_fails(
-    tmp_path: Path, shim: Shim, power_losses: int, figures: Counter[str]
+    tmp_path: Path,
+    shim: Shim,
+    power_losses: int,
+    figures: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+    disk: str,
 ) -> None:
-    chance = random.Random(power_losses)
+    monkeypatch.setattr("server.journal._RETRY_S", (0.0,))
+    chance = random.Random(f"{disk} {power_losses}")
+    failing = Failing(random.Random(f"{power_losses}"))
     written, found = tmp_path / "written", tmp_path / "found"
-    left = power_losses
+    left = power_losses // 2
     for number in count():
         if number % LIVES_PER_FILE == 0:
             put(written, {})
             content: Content = {}
         version = 1 if number % (2 * LIVES_PER_FILE) == 0 else None
-        life = await live(shim, written / "band.db", content, chance, from_version=version)
+        life = await live(
+            shim,
+            written / "band.db",
+            content,
+            chance,
+            from_version=version,
+            fault=failing if disk == "failing" else None,
+        )
         async for possible in crash(life, found, chance, min(left, STATES_PER_LIFE)):
             content = await content_of(found / "band.db")
             assert any(content == each for each in possible), (
                 f"life {number}: {transactions(content)} transactions in {found},"
                 f" of which {transactions(possible[0])} are acknowledged: not the same, or not all"
             )
-            figures["power losses"] += 1
+            figures[f"power losses on a {disk} disk"] += 1
             figures["transactions acknowledged before them"] += transactions(possible[0])
         left -= STATES_PER_LIFE
         if left <= 0:
             break
         # What the last one left is how the next life begins.
         put(written, {each.name: each.read_bytes() for each in found.iterdir()})
-    assert figures["power losses"] >= power_losses
+    assert figures[f"power losses on a {disk} disk"] >= power_losses // 2
+    figures["operations refused"] += failing.refused.total()
+    assert failing.refused.keys() == ({"write", "sync"} if disk == "failing" else set())
 
 
 @pytest.mark.parametrize("synchronous", ["OFF", "NORMAL"])
