@@ -90,6 +90,7 @@ async def live(
         await write(history, author, chance, CHANGES)
         await store.close()
         shim.fault = None
+    shim.record = []
     assert history is not None
     return Life(record, files, history)
 
