@@ -197,3 +197,20 @@ async def send_all(peer: Talk, band: Band, runs: list[Run]) -> None:
     with suppress(ConnectionClosed):
         for run in runs:
             await peer.send(content(band.map, {band.session.id: run}))
+
+
+async def test_an_unreadable_sector_cannot_kill_the_process(tmp_path: Path) -> None:
+    band = Band()
+    file = tmp_path / "band.db"
+    async with serving_here(file) as here, talking(here.url) as alice:
+        await alice.upload(*band.first())
+    async with serving_here(file) as here:
+        assert await count_of(here, band) == 1
+        # In a mapped file it would be a signal, not an error. The `-shm` file has to be mapped.
+        assert f"{file}-shm" in mapped_files()
+        assert str(file) not in mapped_files()
+
+
+def mapped_files() -> set[str]:
+    """The files that this process has mapped into its memory."""
+    return set(Path("/proc/self/maps").read_text().split())
