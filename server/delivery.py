@@ -76,8 +76,8 @@ class Delivery:
         self._start = start
         self._requests: tuple[dict[str, bool], ...] = ({}, {}, {})
         self._active: set[str] = set()
-        self._blocked: list[tuple[int, str, bool]] = []
-        """Requests (lane, id, answer) that wait for something of `_active`."""
+        self._blocked: dict[str, tuple[int, bool]] = {}
+        """Requests, with their lanes, that wait for something of `_active`."""
         self._streaming = anyio.Lock()
         self._running = False
 
@@ -125,7 +125,9 @@ class Delivery:
         covalues = self._in_order(list(batch), loaded)
         # On its way already, in a delivery that waits for this one or for the disk.
         blocked = self._reaching(covalues, lambda c: c.id in self._active)
-        self._blocked += [(lane, i, answer) for i, answer in batch.items() if i in blocked]
+        for covalue_id in blocked & batch.keys():
+            waiting = self._blocked.get(covalue_id, (lane, False))[1]
+            self._blocked[covalue_id] = lane, waiting or batch[covalue_id]
         covalues = [c for c in covalues if c.id not in blocked]
         late = self._reaching(covalues, lambda c: c.ticket > self._journal.committed)
         jobs = [job for c in covalues if (job := self._plan(c, batch.get(c.id, False)))]
@@ -135,27 +137,42 @@ class Delivery:
             kept = anyio.Event()
             self._start(lambda: self._follow(later, lane, kept))
             await kept.wait()
-        await self._stream_all([job for job in jobs if job.covalue.id not in late], lane)
+        now = [job for job in jobs if job.covalue.id not in late]
+        if now:
+            try:
+                await self._stream(now, lane)
+            finally:
+                self._let_go(now)
 
     async def _follow(self, jobs: list[_Job], lane: int, kept: anyio.Event) -> None:
         """Deliver what was planned once it is on the disk; what comes after is in the tails."""
-        async with self._residents.held([job.covalue.id for job in jobs]) as covalues:
-            ticket = max(covalue.ticket for covalue in covalues)
-            kept.set()
-            await self._journal.settled(ticket)
-            async with self._streaming:
-                await self._stream_all(jobs, lane)
-
-    async def _stream_all(self, jobs: list[_Job], lane: int) -> None:
-        if not jobs:
-            return
+        ids = {job.covalue.id for job in jobs}
         try:
-            await self._stream(jobs, lane)
+            async with self._residents.held(ids) as covalues:
+                ticket = max(covalue.ticket for covalue in covalues)
+                kept.set()
+                await self._journal.settled(ticket)
+                async with self._streaming:
+                    if all(d in ids for covalue in covalues for d in self._edges(covalue)):
+                        await self._stream(jobs, lane)
+                    else:
+                        # A dependency has to come again, or there is a new one.
+                        self._request_again(jobs)
         finally:
-            self._active.difference_update(job.covalue.id for job in jobs)
-            blocked, self._blocked = self._blocked, []
-            for request in blocked:
-                self._enqueue(*request)
+            self._let_go(jobs)
+
+    def _request_again(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            if job.is_current:
+                job.subscription.tail = None
+                self.request(job.covalue, answer=job.answer)
+
+    def _let_go(self, jobs: list[_Job]) -> None:
+        """These are on their way no more: what was blocked by them may follow."""
+        self._active.difference_update(job.covalue.id for job in jobs)
+        blocked, self._blocked = self._blocked, {}
+        for covalue_id, (lane, answer) in blocked.items():
+            self._enqueue(lane, covalue_id, answer)
 
     def _reaching(self, covalues: list[CoValue], what: Callable[[CoValue], bool]) -> set[str]:
         """The ids of those, in order, that are `what`, or that depend on one of these."""
@@ -237,10 +254,9 @@ class Delivery:
                     row = await anext(rows, None)
             if self._peer.closed:
                 break
-            if superseded and job.is_current:
+            if superseded:
                 # What it depends on may have to come again, and before it.
-                job.subscription.tail = None
-                self.request(job.covalue, answer=job.answer)
+                self._request_again([job])
             elif job.is_current:
                 self._finish(job)
             else:
