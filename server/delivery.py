@@ -125,9 +125,10 @@ class Delivery:
         covalues = self._in_order(list(batch), loaded)
         # On its way already, in a delivery that waits for this one or for the disk.
         blocked = self._reaching(covalues, lambda c: c.id in self._active)
-        for covalue_id in blocked & batch.keys():
-            waiting = self._blocked.get(covalue_id, (lane, False))[1]
-            self._blocked[covalue_id] = lane, waiting or batch[covalue_id]
+        for covalue_id, answer in batch.items():
+            if covalue_id in blocked:
+                waiting = self._blocked.get(covalue_id, (lane, False))[1]
+                self._blocked[covalue_id] = lane, answer or waiting
         covalues = [c for c in covalues if c.id not in blocked]
         late = self._reaching(covalues, lambda c: c.ticket > self._journal.committed)
         jobs = [job for c in covalues if (job := self._plan(c, batch.get(c.id, False)))]
