@@ -107,8 +107,8 @@ class Node:
 
     @property
     def unreadable(self) -> bool:
-        """Whether a read waits for the store to recover."""
-        return self._reads.waiting > 0
+        """Whether something that was to be read could not be read yet."""
+        return self._reads.waiting > 0 or bool(self.residents.unreadable)
 
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED

@@ -1,4 +1,4 @@
-"""Reads that wait for the store to recover, for callers that could do nothing else."""
+"""Reads of transactions that wait for the store to recover, as callers could do nothing else."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _RETRY_S: Final = 1.0
 
 
 class PatientReads:
-    """`load` and `read` of a store, tried again every second while it is unavailable."""
+    """`load` and `read` of a store; `read` tried again every second while it is unavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.waiting = 0
-        """How many callers wait for the store to be readable again."""
+        """How many callers of `read` wait for the store to be readable again."""
 
     async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
-        """See `Store.load`."""
-        return await self._again_and_again(lambda: self._store.load(ids))
+        """See `Store.load`. Not tried again: other values may well be readable."""
+        return await self._store.load(ids)
 
     async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
         """See `Store.read`."""

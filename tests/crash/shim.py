@@ -49,8 +49,11 @@ class Operation(NamedTuple):
     """Of a sync: it was refused."""
 
 
-Fault = Callable[[Kind, str], int]
-"""Given an operation and a file's path: 0, or the result code to refuse it with. May block."""
+Fault = Callable[[Kind, str, range], int]
+"""Given an operation, a file's path and the bytes concerned: 0, or a code to refuse it with.
+
+It may block.
+"""
 
 
 class _IoMethods(ctypes.Structure):
@@ -145,9 +148,9 @@ class Shim:
         setattr(table, name, ctypes.cast(function, c_void_p).value)
         return theirs
 
-    def _refused(self, kind: Kind, name: str) -> int:
+    def _refused(self, kind: Kind, name: str, offset: int = 0, size: int = 0) -> int:
         fault = self.fault
-        return 0 if fault is None else fault(kind, name)
+        return 0 if fault is None else fault(kind, name, range(offset, offset + size))
 
     def _on_open(self, vfs: int, name: int | None, file: int, flags: int, out: int | None) -> int:
         kept = name is not None and flags & (_OPEN_MAIN_DB | _OPEN_JOURNALS)
@@ -192,14 +195,14 @@ class Shim:
         return result
 
     def _on_read(self, calls: dict[str, Any], file: int, data: int, size: int, offset: int) -> int:
-        if code := self._refused("read", self._names[file][0]):
+        if code := self._refused("read", self._names[file][0], offset, size):
             return code
         result: int = calls["xRead"](file, data, size, offset)
         return result
 
     def _on_write(self, calls: dict[str, Any], file: int, data: int, size: int, offset: int) -> int:
         name, handle = self._names[file]
-        code = self._refused("write", name)
+        code = self._refused("write", name, offset, size)
         if code:
             # A full disk takes what still fits.
             size //= 2

@@ -25,19 +25,20 @@ _DEADLINE_S: Final = 20
 class Illness:
     """What ails the disk. It is the shim's `Fault`."""
 
-    def __init__(self, codes: Mapping[Kind, int], times: int) -> None:
+    def __init__(self, codes: Mapping[Kind, int], bad: int | None) -> None:
         self._codes = codes
-        self._times = times
+        self._bad = bad
         self._loop = asyncio.get_running_loop()
         self._healed = threading.Event()
         self.struck = anyio.Event()
         """Set when the disk has refused something, or keeps somebody waiting."""
 
-    def __call__(self, kind: Kind, name: str) -> int:
+    def __call__(self, kind: Kind, name: str, where: range) -> int:
         """In a thread of the store's: refuse, or wait for the recovery where the code is 0."""
-        if self._healed.is_set() or kind not in self._codes or self._times == 0:
+        if self._healed.is_set() or kind not in self._codes:
             return 0
-        self._times -= 1
+        if self._bad is not None and self._bad not in where:
+            return 0
         self._loop.call_soon_threadsafe(self.struck.set)
         code = self._codes[kind]
         if code == 0:
@@ -50,12 +51,12 @@ class Illness:
 
 
 @contextmanager
-def sick(shim: Shim, codes: Mapping[Kind, int], *, times: int = -1) -> Iterator[Illness]:
-    """The disk answers operations with codes, so many times (or until the end of the context).
+def sick(shim: Shim, codes: Mapping[Kind, int], *, bad: int | None = None) -> Iterator[Illness]:
+    """The disk answers operations with codes, or only those that concern one bad byte.
 
-    Where the code is 0, the operation waits for the end.
+    Where the code is 0, the operation waits for the end of the context.
     """
-    illness = Illness(codes, times)
+    illness = Illness(codes, bad)
     shim.fault = illness
     try:
         yield illness

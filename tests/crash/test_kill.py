@@ -55,7 +55,7 @@ async def kill_under_load(
 ) -> None:
     """Kill in the tick in which a client gets some acknowledgement, or sends some message."""
     cause = moments.choice(["acknowledgements", "messages"])
-    moment = moments.randint(1, 300)
+    moment = moments.randint(1, moments.choice([30, 300]))
 
     def happened(what: str) -> None:
         world.seen[what] += 1

@@ -116,7 +116,7 @@ class Failing:
         self._chance = chance
         self.refused: Counter[str] = Counter()
 
-    def __call__(self, kind: Kind, name: str) -> int:
+    def __call__(self, kind: Kind, name: str, where: range) -> int:
         """See `Fault`."""
         if kind in ("open", "read") or self._chance.random() > (0.2 if kind == "sync" else 0.003):
             return 0

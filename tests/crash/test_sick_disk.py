@@ -23,7 +23,7 @@ from tests.crash.shim import FULL, IOERR_FSYNC, IOERR_READ, IOERR_WRITE, READONL
 from tests.crash.sick import Here, serving_here, sick
 from tests.integration.operations.talk import Message, Talk, talking
 from tests.integration.sync.stage import Band, known
-from tests.signing import Run, content
+from tests.signing import Run, content, owned_map
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +134,30 @@ async def test_who_only_asks_waits_for_a_disk_that_cannot_be_read(
         while (message := await alice.next())["id"] != band.map.id:
             pass
         assert_is_edit(message, band, 0)
+
+
+async def test_a_bad_sector_withholds_what_is_in_it_and_nothing_else(
+    tmp_path: Path, shim: Shim
+) -> None:
+    band = Band()
+    file = tmp_path / "band.db"
+    async with serving_here(file) as here, talking(here.url) as alice:
+        await alice.upload(*band.first())
+        maps = [owned_map(band.group.id, unique=str(n)) for n in range(40)]
+        await alice.upload(*[content(each, {}, with_header=True) for each in maps])
+    # The header of the last one, far from what it depends on.
+    bad = file.read_bytes().index(str(maps[-1].header["uniqueness"]).encode())
+    async with serving_here(file) as here, talking(here.url) as alice:
+        with sick(shim, {"read": IOERR_READ}, bad=bad) as disk:
+            await alice.send(*[load(each.id) for each in reversed(maps)])
+            await disk.struck.wait()
+            async with talking(here.url) as bob:
+                assert (await bob.load(band.map.id))["action"] == "content"
+            assert await here.ready() == "store"
+        await here.becomes("ready")
+        wanted = {each.id for each in maps}
+        while wanted:
+            wanted.discard((await alice.next())["id"])
 
 
 async def test_memory_stays_bounded_and_who_was_cut_off_finds_everything(
