@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from collections.abc import Callable
-from ctypes import c_bool, c_double, c_longlong
+from ctypes import c_double, c_int, c_longlong
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final, Self
@@ -21,6 +21,7 @@ from bench.reader import Reader
 
 _SPAWN: Final = multiprocessing.get_context("spawn")
 _READY_S: Final = 60.0
+_NONE, _ONE, _ALL = range(3)
 
 
 class Crew:
@@ -30,7 +31,7 @@ class Crew:
         self._received: Any = _SPAWN.RawArray(c_longlong, processes)
         self._messages: Any = _SPAWN.RawArray(c_longlong, processes)
         self._last_at: Any = _SPAWN.RawArray(c_double, processes)
-        self._timing: Any = _SPAWN.RawValue(c_bool, False)
+        self._timing: Any = _SPAWN.RawValue(c_int, _NONE)
         self._members: list[tuple[SpawnProcess, Connection]] = []
         for index in range(processes):
             here, there = _SPAWN.Pipe()
@@ -79,9 +80,9 @@ class Crew:
             if answer != "ready":
                 raise ConnectionFailed(answer)
 
-    def time_from_now_on(self) -> None:
-        """Gather arrival times, for `arrivals`."""
-        self._timing.value = True
+    def time_from_now_on(self, *, everybody: bool = True) -> None:
+        """Gather arrival times, for `arrivals`: of all readers, or of one in each process."""
+        self._timing.value = _ALL if everybody else _ONE
 
     async def arrivals(self) -> list[tuple[int, float]]:
         """The session's length and the time (`perf_counter`, s) of each timed delivery."""
@@ -114,7 +115,8 @@ async def _read(
     arrivals: list[tuple[int, float]] = []
     readers = [Reader() for _ in range(count)]
 
-    def counting(reader: Reader) -> Callable[[str, int, float], None]:
+    def counting(least: int) -> Callable[[str, int, float], None]:
+        """Note what a reader gets; `least`: its times from this much timing on."""
         held = 0
 
         def on_content(_session: str, length: int, at: float) -> None:
@@ -123,13 +125,13 @@ async def _read(
             held = length
             messages[index] += 1
             last_at[index] = at
-            if timing.value:
+            if timing.value >= least:
                 arrivals.append((length, at))
 
         return on_content
 
-    for reader in readers:
-        reader.on_content = counting(reader)
+    for at, reader in enumerate(readers):
+        reader.on_content = counting(_ALL if at else _ONE)
     clients = []
     for start in range(0, count, 100):
         block = readers[start : start + 100]

@@ -21,3 +21,7 @@ class Stalled(Fault):
 
 class WrongAnswer(Fault):
     """The server answered what it should not, such as a correction of faultless content."""
+
+
+class NotMeasured(Fault):
+    """This machine, or a server that runs elsewhere, does not let this be measured."""

@@ -8,12 +8,31 @@ from typing import Final
 from bench.authors import Agent, Log, open_map
 from bench.client import connect
 from bench.patience import until
+from bench.signing import in_parallel
 from bench.wire import masked
 from bench.work import edit
 from protocol.content import encode_content
 
 _WINDOW: Final = 200
 _ID: Final = b'"id":"'
+
+
+_SHARD: Final = 1_000
+
+Signed = tuple[str, str, bytes]
+"""A CoValue's id, the session that wrote it, and the frame that uploads it."""
+
+
+def _signed(tag: str, first: int, end: int, transactions: int) -> list[Signed]:
+    agent = Agent(tag)
+    texts = [edit(index, index) for index in range(transactions)]
+    found = []
+    for index in range(first, end):
+        header = open_map(f"{tag} {index}")
+        log = Log(agent.id, agent, f"{tag} {index}")
+        message = encode_content(header, [log.append(texts)], with_header=True)
+        found.append((header.id, log.session, masked(message)))
+    return found
 
 
 class Stock:
@@ -24,14 +43,14 @@ class Stock:
         self.sessions: dict[str, str] = {}
         """The session that wrote each CoValue, by the CoValue's id."""
         self._frames: list[bytes] = []
-        agent = Agent(tag)
-        texts = [edit(index, index) for index in range(transactions)]
-        for index in range(values):
-            header = open_map(f"{tag} {index}")
-            log = Log(agent.id, agent, f"{tag} {index}")
-            message = encode_content(header, [log.append(texts)], with_header=True)
-            self._frames.append(masked(message))
-            self.sessions[header.id] = log.session
+        shards = [
+            (tag, first, min(first + _SHARD, values), transactions)
+            for first in range(0, values, _SHARD)
+        ]
+        for shard in in_parallel(_signed, shards):
+            for covalue_id, session, frame in shard:
+                self.sessions[covalue_id] = session
+                self._frames.append(frame)
 
     @property
     def ids(self) -> Sequence[str]:

@@ -37,7 +37,12 @@ class Measurement:
     @property
     def higher_is_better(self) -> bool:
         """Whether the value is a rate."""
-        return self.unit not in ("ms", "ms (p99)", "KB/connection")
+        return self.unit.endswith("/s")
+
+    @property
+    def comparable(self) -> bool:
+        """Whether more or less of the value is better at all."""
+        return self.unit != "syncs/tx"
 
 
 class Meter:

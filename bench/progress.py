@@ -23,9 +23,9 @@ class Progress:
         self.show(title)
 
     def count(self, operations: int) -> None:
-        """So many operations are done since the beginning."""
+        """So many operations are done since the beginning; fewer than before: it began again."""
         now = perf_counter()
-        if self._last is not None and now > self._last[0]:
+        if self._last is not None and now > self._last[0] and operations >= self._last[1]:
             rate = (operations - self._last[1]) / (now - self._last[0])
             self.show(f"{self._title}: {operations:,} operations, {rate:,.0f}/s")
         self._last = (now, operations)

@@ -43,6 +43,9 @@ class Reader:
         """`content` messages that they came in."""
         self.received_at = 0.0
         """When that last grew (`perf_counter`, s)."""
+        self.arrivals: list[float] = []
+        """When each `content` came in (`perf_counter`, s), if asked for with `timed`."""
+        self.timed = False
         self.knowns = 0
         """`known` messages that came in."""
         self.gaps = 0
@@ -80,6 +83,8 @@ class Reader:
         held = self.held.setdefault(message.id, {})
         now = self.received_at = perf_counter()
         self.messages += 1
+        if self.timed:
+            self.arrivals.append(now)
         for session, part in message.new.items():
             before = held.get(session, 0)
             length = part.after + len(part.newTransactions)

@@ -13,12 +13,14 @@ import msgspec
 from bench import procfs
 from bench.meter import Measurement
 from bench.percentiles import median, ratio
+from bench.ramp import Step
 from bench.rounds import Plan, Result
 from bench.servers import BASE
+from bench.targets import checks
 
 _HEAD = (
-    "server", "result", "p50 ms", "p99 ms", "CPU µs/op", "peak MB", "disk B/tx", "generator",
-    "× reference", "× CPU",
+    "server", "result", "p50 ms", "p99 ms", "CPU µs/op", "peak MB", "disk MB", "disk B/tx",
+    "generator", "× reference", "× CPU",
 )  # fmt: skip
 
 
@@ -36,6 +38,7 @@ class Line:
     p99_ms: float | None
     cpu_us: float | None
     peak_bytes: float | None
+    database_bytes: float | None
     disk_bytes: float | None
     """Of the database, per transaction in it."""
     generator: float | None
@@ -65,7 +68,11 @@ def _line(
     def middle(of: Callable[[Measurement], float | None]) -> float | None:
         return median(map(of, rounds.values()))
 
-    pairs = [(each, base[number]) for number, each in rounds.items() if number in base]
+    pairs = [
+        (each, base[number])
+        for number, each in rounds.items()
+        if number in base and each.comparable
+    ]
     faster = [ratio(a.value, b.value, higher_is_better=a.higher_is_better) for a, b in pairs]
     present = [value for value in faster if value is not None]
     any_of = next(iter(rounds.values()))
@@ -81,6 +88,7 @@ def _line(
         p99_ms=middle(lambda m: m.p99_ms),
         cpu_us=middle(lambda m: m.cpu_us),
         peak_bytes=middle(lambda m: m.peak_bytes),
+        database_bytes=middle(lambda m: m.database_bytes),
         disk_bytes=middle(
             lambda m: m.database_bytes / m.stored if m.database_bytes and m.stored else None
         ),
@@ -101,6 +109,7 @@ def scenario_table(name: str, results: Sequence[Result]) -> str:
             _figure(line.p99_ms),
             _figure(line.cpu_us),
             _figure(line.peak_bytes, 1e6),
+            _figure(line.database_bytes, 1e6),
             _figure(line.disk_bytes),
             f"{line.generator or 0:.0%}",
             _range(line),
@@ -136,6 +145,46 @@ def summary(results: Sequence[Result]) -> str:
     return "\n".join(_table(head, rows))
 
 
+def target_table(results: Sequence[Result]) -> str:
+    """One line a target that the run has figures for."""
+    rows = []
+    for check in checks(results):
+        target = check.target
+        times = "" if target.against is None else "×"
+        against = "" if target.against is None else f" {target.against}"
+        found = f"{check.found:.3g}{times}"
+        if check.low != check.high:
+            found += f" ({check.low:.3g}–{check.high:.3g})"
+        wanted = f"{target.relation} {target.bound:g}{times}{against}"
+        rows.append((target.measurement, target.metric, wanted, found, check.verdict))
+    head = ("scenario", "figure", "target", "measured (worst and best round)", "")
+    return "\n".join(_table(head, rows))
+
+
+_STEPS = (
+    "offered tx/s", "achieved tx/s", "p50 ms", "p99 ms", "CPU µs/tx", "generator", "",
+)  # fmt: skip
+
+
+def step_head() -> str:
+    """The head of the table of a ramp."""
+    return "\n".join(_table(_STEPS, []))
+
+
+def step_row(step: Step) -> str:
+    """One step of a ramp."""
+    row = (
+        f"{step.offered:,.0f}",
+        f"{step.achieved:,.0f}",
+        _figure(step.p50_ms),
+        _figure(step.p99_ms),
+        _figure(step.cpu_us),
+        f"{step.generator:.0%}",
+        step.fault,
+    )
+    return f"| {' | '.join(row)} |"
+
+
 def machine() -> str:
     """What this ran on, without names."""
     return (
@@ -148,8 +197,19 @@ def machine() -> str:
 def raw(plan: Plan, results: Sequence[Result]) -> bytes:
     """All results, every round, as JSON. The address may hold a key, so it is left out."""
     shown = msgspec.to_builtins(plan) | {"url": None}
-    everything = {"machine": machine(), "plan": shown, "results": results}
+    found = checks(results)
+    everything = {
+        "machine": machine(),
+        "plan": shown,
+        "results": results,
+        "targets": [{"met": check.met} | msgspec.to_builtins(check) for check in found],
+    }
     return msgspec.json.format(msgspec.json.encode(everything))
+
+
+def raw_of(**found: object) -> bytes:
+    """What a ramp or the charts found, as JSON."""
+    return msgspec.json.format(msgspec.json.encode({"machine": machine(), **found}))
 
 
 def _cell(line: Line | None) -> str:

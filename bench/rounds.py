@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Final
 
 from bench import procfs
-from bench.faults import Fault
+from bench.faults import Fault, NotMeasured
 from bench.loop import run
 from bench.meter import Measurement
 from bench.progress import Progress
@@ -45,12 +46,15 @@ class Result:
     measurements: Sequence[Measurement]
     fault: str
     """Why there are no measurements, or what the server complained of; mostly empty."""
+    failed: bool = False
+    """Whether the scenario could not be completed because of the server."""
 
 
-def run_all(plan: Plan, on_scenario: Callable[[str, list[Result]], None]) -> list[Result]:
-    """Run everything; `on_scenario` is called with the results of each scenario."""
+def run_all(plan: Plan, on_scenario: Callable[[str, list[Result], float], None]) -> list[Result]:
+    """Run everything; `on_scenario` is told each scenario's results and time, s."""
     everything: list[Result] = []
     for name in plan.scenarios:
+        begun = perf_counter()
         scenario = SCENARIOS[name]()
         progress = Progress(sys.stderr)
         progress.show(f"{name}: signing")
@@ -66,7 +70,7 @@ def run_all(plan: Plan, on_scenario: Callable[[str, list[Result]], None]) -> lis
         progress.clear()
         gc.unfreeze()
         everything += results
-        on_scenario(name, results)
+        on_scenario(name, results, perf_counter() - begun)
     return everything
 
 
@@ -81,7 +85,12 @@ def _measure(scenario: Scenario, name: str, number: int, plan: Plan, progress: P
         site = Site(Server(name, plan.url), plan.seconds, plan.processes, progress.count)
         found, fault = _try(scenario, site)
         return Result(
-            scenario=scenario.name, server=name, round=number, measurements=found, fault=fault
+            scenario=scenario.name,
+            server=name,
+            round=number,
+            measurements=found,
+            fault=fault,
+            failed=_failed(found, fault),
         )
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     server = LocalServer(name, COMMANDS[name], folder)
@@ -94,7 +103,7 @@ def _measure(scenario: Scenario, name: str, number: int, plan: Plan, progress: P
         if server.pid is not None:
             peak = procfs.peak_memory(server.pid)
             for each in found:
-                each.peak_bytes = peak
+                each.peak_bytes = each.peak_bytes or peak
         server.stop()
         for each in found:
             each.database_bytes = server.database_bytes()
@@ -110,7 +119,12 @@ def _measure(scenario: Scenario, name: str, number: int, plan: Plan, progress: P
         round=number,
         measurements=found,
         fault="; ".join(filter(None, faults)),
+        failed=_failed(found, faults[0]),
     )
+
+
+def _failed(found: Sequence[Measurement], fault: str) -> bool:
+    return not found and not fault.startswith(NotMeasured.__name__)
 
 
 def _try(scenario: Scenario, site: Site) -> tuple[list[Measurement], str]:

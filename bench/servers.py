@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -62,6 +65,23 @@ class Server:
         return None if self.pid is None else procfs.cpu_seconds(self.pid)
 
 
+@contextmanager
+def fresh(name: str) -> Iterator[LocalServer]:
+    """One of `COMMANDS` on an empty database, for as long as the block lasts.
+
+    Raises `ServerFailed`.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    server = LocalServer(name, COMMANDS[name], folder)
+    try:
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class LocalServer(Server):
     """A process of our own, on a database of its own in `folder`."""
 
@@ -77,6 +97,7 @@ class LocalServer(Server):
     def start(self) -> None:
         """Start the process and wait for its address. Raises `ServerFailed`."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("BANDSTAND_")}
+        environment["NODE_ENV"] = "production"
         self.started_at = perf_counter()
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
@@ -108,6 +129,8 @@ class LocalServer(Server):
             process.kill()
             process.wait()
             raise ServerFailed(f"{self.name} had to be killed") from None
+        finally:
+            _close(process)
         if code not in (0, -signal.SIGTERM):
             raise ServerFailed(f"{self.name} ended with {code}: {self.trouble()}")
 
@@ -116,6 +139,7 @@ class LocalServer(Server):
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            _close(self._process)
             self._process = self.pid = None
 
     def restart(self) -> None:
@@ -132,3 +156,8 @@ class LocalServer(Server):
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
         found = [line for line in lines if _TROUBLE.search(line)]
         return " | ".join(found[-3:]) + (f" ({len(found)} in all)" if len(found) > 3 else "")
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    if process.stdout is not None:
+        process.stdout.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from bench.authors import Agent, Log, account, group, open_map, owned_map, private, trusting
 from bench.wire import masked
@@ -23,15 +24,18 @@ class Run:
     needle: bytes = b""
     """What stands before the session's count in a `known`."""
     frames: list[bytes] = field(default_factory=list)
+    before: int = 0
+    """The session's length before the first frame."""
     counts: list[int] = field(default_factory=list)
     """The session's length once the frame of the same index is acknowledged."""
 
     @property
     def total(self) -> int:
-        """Transactions in all."""
+        """The session's length in the end."""
         return self.counts[-1] if self.counts else 0
 
 
+@cache
 def edit(key: int, at: int) -> bytes:
     """A trusting transaction of about 300 bytes: one field of a map set to a short text."""
     start = at * 7 % 61
@@ -39,6 +43,7 @@ def edit(key: int, at: int) -> bytes:
     return trusting(f'[{{"key":"field{key % 12}","op":"set","value":"{value}{at}"}}]', at)
 
 
+@cache
 def secret_edit(at: int) -> bytes:
     """The same, private: as long as the encrypted text of such an edit."""
     start = at * 7 % 61
@@ -54,7 +59,7 @@ def run_of(
     with_header: bool = True,
 ) -> Run:
     """Sign `texts`, `batch` a message; the first message has the header if asked."""
-    run = Run(header, log.session, f'"{log.session}":'.encode())
+    run = Run(header, log.session, f'"{log.session}":'.encode(), before=log.count)
     for start in range(0, len(texts), batch):
         chunk = log.append(texts[start : start + batch])
         first = with_header and start == 0
@@ -70,10 +75,22 @@ def open_run(name: str, messages: int, batch: int = 1) -> Run:
     return run_of(open_map(name), Log(agent.id, agent, name), texts, batch=batch)
 
 
-def owned_run(name: str, messages: int) -> Run:
+def deep_runs(name: str, before: int, messages: int) -> tuple[Run, Run]:
+    """A map of `before` edits, in messages of 50, and `messages` of one edit that continue it."""
+    agent = Agent(name)
+    header, log = open_map(name), Log(agent.id, agent, name)
+    texts = [edit(index, index) for index in range(before + messages)]
+    return (
+        run_of(header, log, texts[:before], batch=50),
+        run_of(header, log, texts[before:], with_header=False),
+    )
+
+
+def owned_run(name: str, messages: int, by_account: bool = False) -> Run:
     """A map that a group owns, which an account owns: private edits by that account.
 
     Its first frame also uploads the account and the group, as a new user's client does.
+    `by_account`: the account itself owns the map, without a group between them.
     """
     agent = Agent(name)
     mine = account(agent)
@@ -84,11 +101,10 @@ def owned_run(name: str, messages: int) -> Run:
     of_group = Log(mine.id, agent, f"{name} group").append([trusting(admin, 1)])
     texts = [secret_edit(2 + index) for index in range(messages)]
     log = Log(mine.id, agent, name)
-    run = run_of(owned_map(owner.id, name), log, texts)
-    opening = [
-        encode_content(mine, [of_account], with_header=True),
-        encode_content(owner, [of_group], with_header=True),
-    ]
+    run = run_of(owned_map(mine.id if by_account else owner.id, name), log, texts)
+    opening = [encode_content(mine, [of_account], with_header=True)]
+    if not by_account:
+        opening.append(encode_content(owner, [of_group], with_header=True))
     run.frames[0] = b"".join(map(masked, opening)) + run.frames[0]
     return run
 

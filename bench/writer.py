@@ -16,7 +16,10 @@ _NUMBER: Final = re.compile(rb"\d+")
 
 
 class Writer:
-    """Sends a `Run` with at most `window` unacknowledged messages, as fast as the server acks."""
+    """Sends a `Run` with at most `window` unacknowledged messages, as fast as the server acks.
+
+    With a window of 0 it sends nothing of its own accord, only what `send` says.
+    """
 
     def __init__(self, run: Run, window: int) -> None:
         self._run = run
@@ -24,14 +27,18 @@ class Writer:
         self._next = 0
         self._flight: deque[tuple[int, float]] = deque()
         self._client: Client | None = None
-        self.acked = 0
-        """Transactions that the server acknowledged."""
+        self.acked = run.before
+        """How long the session is that the server acknowledged."""
         self.acked_at = 0.0
         """When that last grew (`perf_counter`, s)."""
         self.corrections = 0
         """How often the server asked to have content sent again: never, if all is well."""
         self.latencies: list[float] = []
         """From sending to the acknowledgement, per message, in s."""
+        self.sent: dict[int, float] = {}
+        """When each message was sent (`perf_counter`, s), by the session's length after it."""
+        self.timed = False
+        """Whether `sent` is kept."""
         self.stopped = False
 
     @property
@@ -66,15 +73,23 @@ class Writer:
             self.latencies.append(now - flight.popleft()[1])
         self._fill()
 
+    def send(self, count: int) -> None:
+        """Send so many more, whatever is in flight."""
+        self._send(min(self._next + count, len(self._run.frames)))
+
     def _fill(self) -> None:
-        if self.stopped:
-            return
+        if not self.stopped:
+            room = self._window - len(self._flight)
+            self._send(min(self._next + room, len(self._run.frames)))
+
+    def _send(self, end: int) -> None:
         first = self._next
-        end = min(first + self._window - len(self._flight), len(self._run.frames))
         if end <= first:
             return
         now = perf_counter()
         self._flight.extend((count, now) for count in self._run.counts[first:end])
+        if self.timed:
+            self.sent.update(dict.fromkeys(self._run.counts[first:end], now))
         self._next = end
         assert self._client is not None
         self._client.send(b"".join(self._run.frames[first:end]))

@@ -27,12 +27,19 @@ class Load(msgspec.Struct, tag_field="action", tag="load"):
     sessions: dict[str, Count]
 
 
-class Known(msgspec.Struct, tag_field="action", tag="known", omit_defaults=True):
+class Known(msgspec.Struct, tag_field="action", tag="known"):
     """This is what I hold: an answer to `load`, an acknowledgement, or a correction."""
 
     id: str
     header: bool
     sessions: msgspec.Raw
+    isCorrection: bool = False  # noqa: N815
+
+
+class _OutgoingKnown(msgspec.Struct, tag_field="action", tag="known", omit_defaults=True):
+    id: str
+    header: bool
+    sessions: Sessions
     isCorrection: bool = False  # noqa: N815
 
 
@@ -114,7 +121,7 @@ def encode_known(
     covalue_id: str, header: bool, sessions: Sessions, *, correction: bool = False
 ) -> bytes:
     """A `known`, as UTF-8 JSON without a newline."""
-    return _encode(Known(covalue_id, header, msgspec.Raw(_encode(sessions)), correction))
+    return _encode(_OutgoingKnown(covalue_id, header, sessions, correction))
 
 
 def encode_reconcile_ack(batch: str) -> bytes:

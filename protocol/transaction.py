@@ -35,12 +35,14 @@ class Transaction(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     privacy: Literal["private", "trusting"]
 
 
-canonical_transaction: Final = msgspec.json.Encoder().encode
-"""The canonical text of a transaction, UTF-8: what the session's hash chain takes in."""
+_encode: Final = msgspec.json.Encoder().encode
 
 
-def check_transaction(transaction: Transaction) -> None:
-    """Raise `InvalidTransaction` unless the members fit the privacy and hash alike everywhere."""
+def canonical_transaction(transaction: Transaction) -> bytes:
+    """The canonical text of a transaction, UTF-8: what the session's hash chain takes in.
+
+    Raises `InvalidTransaction` unless its members fit its privacy and it hashes alike everywhere.
+    """
     unset = msgspec.UNSET
     if transaction.privacy == "trusting":
         content = transaction.changes
@@ -48,11 +50,17 @@ def check_transaction(transaction: Transaction) -> None:
     else:
         content = transaction.encryptedChanges
         fits = transaction.changes is unset and transaction.keyUsed is not unset
-    if not isinstance(content, str) or not fits:
+    if content is unset or not fits:
         raise InvalidTransaction(f"members do not fit a {transaction.privacy} transaction")
-    for text in (content, transaction.meta, transaction.keyUsed):
-        if isinstance(text, str) and needs_escape(text):
-            raise InvalidTransaction(f"encrypted text with characters to escape: {shown(text)}")
+    text = _encode(transaction)
+    # Only where something was escaped can there be something that Jazz would not escape.
+    if b"\\" in text:
+        for member in (content, transaction.meta, transaction.keyUsed):
+            if isinstance(member, str) and needs_escape(member):
+                raise InvalidTransaction(
+                    f"encrypted text with characters to escape: {shown(member)}"
+                )
+    return text
 
 
 def transaction_size(transaction: Transaction) -> int:

@@ -85,57 +85,47 @@ class Acceptance:
         Returns `False` if something must be fetched first; then `items` are in the inbox again and
         the CoValue is busy until they can be dealt with.
         """
-        parsed = self._parse(covalue, items)
-        absent = self._not_resident(parsed)
-        if absent:
-            # All of them at once: where memory is short, each might drive the others out.
-            wanted = {d for _, content in parsed for d in content.dependencies}
-            return self._later(covalue, items, wanted)
-        ready = self._park(covalue, parsed)
-        if not ready:
+        contents = self._parse(covalue, items)
+        if covalue.parked or any(content.dependencies for content in contents):
+            wanted = {d for content in contents for d in content.dependencies}
+            if any(not self._residents.get(d).resident for d in wanted):
+                # All of them at once: where memory is short, each might drive the others out.
+                return self._later(covalue, items, wanted)
+            contents = self._park(covalue, contents)
+        if not contents:
             return True
-        header = covalue.header or next((p.header for _, p in ready if p.header), None)
+        header = covalue.header or next((c.header for c in contents if c.header), None)
         if header is None:
-            for item, _ in ready:
-                item.peer.tell(encode_known(covalue.id, False, {}, correction=True))
-                self._release(item.peer, item.size)
+            for content in contents:
+                content.peer.tell(encode_known(covalue.id, False, {}, correction=True))
+                self._release(content.peer, content.item.size)
             return True
-        waiting = [item for item, _ in ready]
-        contents = [p for _, p in ready]
         if sessions := unhashed_sessions(covalue, contents):
             authors = {parse_session_id(session).author for session in sessions}
             accounts = [author for author in authors if author.startswith("co_z")]
             fetch = partial(self._rehash, covalue, sessions)
-            return self._later(covalue, waiting, accounts, fetch)
+            return self._later(covalue, [c.item for c in contents], accounts, fetch)
         if questions := self._unjudged(covalue, header, contents):
             ask = partial(self._ask_judge, covalue, header, questions)
-            return self._later(covalue, waiting, (), ask)
+            return self._later(covalue, [c.item for c in contents], (), ask)
         self._accept(covalue, header, contents)
         return True
 
-    def _parse(self, covalue: CoValue, items: Iterable[Item]) -> list[tuple[Item, Parsed]]:
-        parsed: list[tuple[Item, Parsed]] = []
+    def _parse(self, covalue: CoValue, items: Iterable[Item]) -> list[Parsed]:
+        parsed: list[Parsed] = []
         header: Header | None = None
         for item in items:
-            assert isinstance(item.message, Content)
+            message = item.message
+            assert isinstance(message, Content)
             try:
-                content = parse_content(covalue, header, item.peer, item.message, item.size)
+                content = parse_content(covalue, header, item, message)
                 header = content.header
             except ProtocolError as error:
                 self._refuse(covalue, item.peer, error)
                 self._release(item.peer, item.size)
             else:
-                parsed.append((item, content))
+                parsed.append(content)
         return parsed
-
-    def _not_resident(self, parsed: Iterable[tuple[Item, Parsed]]) -> set[str]:
-        residents = self._residents
-        return {
-            dependency
-            for _, content in parsed
-            for dependency in content.dependencies
-            if not residents.get(dependency).resident
-        }
 
     def _later(
         self,
@@ -161,22 +151,21 @@ class Acceptance:
         self._start(work)
         return False
 
-    def _park(
-        self, covalue: CoValue, parsed: Iterable[tuple[Item, Parsed]]
-    ) -> list[tuple[Item, Parsed]]:
+    def _park(self, covalue: CoValue, contents: Iterable[Parsed]) -> list[Parsed]:
         """Park what lacks a dependency; return the rest."""
-        ready: list[tuple[Item, Parsed]] = []
-        for item, content in parsed:
+        ready: list[Parsed] = []
+        for content in contents:
+            item, peer = content.item, content.peer
             missing = {d for d in content.dependencies if not self._exists(d)}
-            if missing or self._parking.holds(covalue, item.peer):
-                self._release(item.peer, item.size)
-                if item.peer.closed:
+            if missing or self._parking.holds(covalue, peer):
+                self._release(peer, item.size)
+                if peer.closed:
                     continue
                 self.counters["parked"] += 1
                 self._parking.park(covalue, item, missing)
                 self._break_circle(covalue, content)
             else:
-                ready.append((item, content))
+                ready.append(content)
         return ready
 
     def _exists(self, covalue_id: str) -> bool:
@@ -246,10 +235,6 @@ class Acceptance:
             return None
         return covalue.header.signer
 
-    def _signers(self, contents: Iterable[Parsed]) -> dict[str, bytes]:
-        authors = {parse_session_id(e.session).author for c in contents for e in c.entries}
-        return {a: key for a in authors if (key := self._signer(a)) is not None}
-
     def _accept(self, covalue: CoValue, header: Header, contents: list[Parsed]) -> None:
         created = covalue.header is None
         if created:
@@ -257,9 +242,8 @@ class Acceptance:
         before = covalue.counts
         if covalue.deleted:
             contents = [self._note_claims(covalue, content) for content in contents]
-        signers = self._signers(contents)
-        outcome = take_content(covalue, contents, signers)
-        erased = self._delete(covalue, contents, signers, outcome)
+        outcome = take_content(covalue, contents, self._signer)
+        erased = self._delete(covalue, contents, outcome)
         covalue.verdicts.clear()
         named, fresh = self._note_dependencies(covalue, contents)
         if created:
@@ -282,7 +266,7 @@ class Acceptance:
             self._commit(covalue, change, contents)
         else:
             for content in contents:
-                self._release(content.peer, content.size)
+                self._release(content.peer, content.item.size)
         self.counters["transactions"] += outcome.transactions
         for peer, error in outcome.errors:
             self._refuse(covalue, peer, error)
@@ -315,6 +299,8 @@ class Acceptance:
         named: set[str] = set()
         authors: set[str] = set()
         for content in contents:
+            if not content.dependencies:
+                continue
             for entry in content.entries:
                 if 0 < entry.end <= covalue.counts.get(entry.session, 0):
                     named |= entry.names
@@ -339,7 +325,6 @@ class Acceptance:
         self,
         covalue: CoValue,
         contents: Iterable[Parsed],
-        signers: dict[str, bytes],
         outcome: Outcome,
     ) -> bool:
         """Take the delete sessions. Returns whether one of them holds: all else is erased then."""
@@ -349,7 +334,7 @@ class Acceptance:
                 if entry.session[-1] != "$" or not entry.transactions:
                     continue
                 author = parse_session_id(entry.session).author
-                signer = signers.get(author)
+                signer = self._signer(author)
                 allowed = covalue.verdicts.get((author, entry.transactions[0].madeAt), False)
                 known = entry.session in covalue.counts
                 if not known and (signer is None or not allowed):
@@ -361,9 +346,9 @@ class Acceptance:
         return erased
 
     def _commit(self, covalue: CoValue, change: Change, contents: Iterable[Parsed]) -> None:
-        held: Counter[Peer] = Counter()
+        held: dict[Peer, int] = {}
         for content in contents:
-            held[content.peer] += content.size
+            held[content.peer] = held.get(content.peer, 0) + content.item.size
         acks: Acks = {}
         covalue.acks = acks
         covalue.pending += 1
@@ -372,7 +357,7 @@ class Acceptance:
         )
 
     def _settled(
-        self, covalue: CoValue, change: Change, acks: Acks, held: Counter[Peer], applied: bool
+        self, covalue: CoValue, change: Change, acks: Acks, held: dict[Peer, int], applied: bool
     ) -> None:
         covalue.pending -= 1
         for peer, size in held.items():

@@ -31,8 +31,9 @@ from server.auth.identity import Identity
 from server.auth.jwks import KeysWanted
 from server.auth.refusals import RETRY_AFTER_S
 from server.config import Settings
-from server.connection import Connection, text_frame
+from server.connection import Connection
 from server.errors import PortUnavailable, Refused
+from server.framing import text_frame
 from server.node import Node
 from server.outbox import Outbox
 from server.peer import Peer

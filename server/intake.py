@@ -9,7 +9,8 @@ signature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -24,11 +25,11 @@ from protocol.ids import parse_session_id
 from protocol.known_state import Sessions
 from protocol.messages import Content, decode_session_content
 from protocol.session_log import PIECE_BYTES, Chain, extended
-from protocol.transaction import Transaction, canonical_transaction, check_transaction
-from server.covalue import CoValue, Writer
+from protocol.transaction import Transaction, canonical_transaction
+from server.covalue import CoValue, Item, Writer
 from server.peer import Peer
 
-_NOTHING: Final[set[str]] = set()
+_NOTHING: Final[AbstractSet[str]] = frozenset()
 
 
 class Entry(NamedTuple):
@@ -37,28 +38,30 @@ class Entry(NamedTuple):
     peer: Peer
     session: str
     after: int
+    end: int
+    """The number of transactions that the sender holds of this session."""
     transactions: list[Transaction]
     canonical: list[bytes]
     signature: str
-    names: set[str]
+    names: AbstractSet[str]
     """Members and parents that transactions of a group name."""
-
-    @property
-    def end(self) -> int:
-        """The number of transactions that the sender holds of this session."""
-        return self.after + len(self.canonical)
 
 
 @dataclass(slots=True)
 class Parsed:
     """One `content` message, decoded. Sessions that make no sense are left out."""
 
-    peer: Peer
+    item: Item
     header: Header | None
     entries: list[Entry]
-    dependencies: set[str]
+    dependencies: AbstractSet[str]
+    """What it may bring that its CoValue did not depend on before, and what its header names."""
     errors: list[ProtocolError]
-    size: int
+
+    @property
+    def peer(self) -> Peer:
+        """Who sent it."""
+        return self.item.peer
 
 
 @dataclass(slots=True)
@@ -75,49 +78,54 @@ class Outcome:
     transactions: int = 0
 
 
-def parse_content(
-    covalue: CoValue, header: Header | None, peer: Peer, message: Content, size: int
-) -> Parsed:
+def parse_content(covalue: CoValue, header: Header | None, item: Item, message: Content) -> Parsed:
     """Decode a message against what is known of its CoValue.
 
     `header` is the one that earlier content of this turn brought. Raises `InvalidHeader` if the
     CoValue is new and the message's header is not its own.
     """
-    if covalue.header is None and header is None and isinstance(message.header, msgspec.Raw):
-        header = parse_header(covalue.id, bytes(message.header))
-    known = covalue.header or header
-    parsed = Parsed(peer, header, [], set(header.dependencies) if header else set(), [], size)
+    known = covalue.header
+    if known is None:
+        if header is None and isinstance(message.header, msgspec.Raw):
+            header = parse_header(covalue.id, bytes(message.header))
+        known = header
+    parsed = Parsed(item, header, [], set(header.dependencies) if header else _NOTHING, [])
     if known is None:
         return parsed
     for session, raw in message.new.items():
         try:
-            entry = _parse_session(peer, session, raw, known)
-            if session not in covalue.counts:
-                dependency = session_dependency(session)
-                if dependency is not None:
-                    parsed.dependencies.add(dependency)
-            parsed.dependencies |= entry.names
-            parsed.entries.append(entry)
+            entry = _parse_session(covalue, item.peer, session, raw, known.is_group)
         except ProtocolError as error:
             parsed.errors.append(error)
-    parsed.dependencies.discard(covalue.id)
+            continue
+        parsed.entries.append(entry)
+        if entry.names:
+            parsed.dependencies |= entry.names
+        if session not in covalue.counts:
+            dependency = session_dependency(session)
+            if dependency is not None:
+                parsed.dependencies |= {dependency}
+    if covalue.id in parsed.dependencies:
+        parsed.dependencies -= {covalue.id}
     return parsed
 
 
-def _parse_session(peer: Peer, session: str, raw: msgspec.Raw, header: Header) -> Entry:
-    parse_session_id(session)
+def _parse_session(
+    covalue: CoValue, peer: Peer, session: str, raw: msgspec.Raw, is_group: bool
+) -> Entry:
+    if session not in covalue.counts:
+        parse_session_id(session)
     content = decode_session_content(raw)
-    for transaction in content.newTransactions:
-        check_transaction(transaction)
-    canonical = [canonical_transaction(t) for t in content.newTransactions]
+    transactions = content.newTransactions
     return Entry(
         peer,
         session,
         content.after,
-        content.newTransactions,
-        canonical,
+        content.after + len(transactions),
+        transactions,
+        [canonical_transaction(t) for t in transactions],
         content.lastSignature,
-        group_dependencies(content.newTransactions) if header.is_group else _NOTHING,
+        group_dependencies(transactions) if is_group else _NOTHING,
     )
 
 
@@ -134,25 +142,27 @@ def unhashed_sessions(covalue: CoValue, parsed: Sequence[Parsed]) -> set[str]:
     }
 
 
-def take_content(covalue: CoValue, parsed: Sequence[Parsed], signers: dict[str, bytes]) -> Outcome:
+def take_content(
+    covalue: CoValue, parsed: Sequence[Parsed], signer_of: Callable[[str], bytes | None]
+) -> Outcome:
     """Verify and accept what the messages bring, advancing the CoValue's counts and hashes.
 
-    Live sessions only; delete sessions go through `take_deletion`. `signers` maps each author to
-    the public key of its sessions; authors that are absent are not accounts, and nothing of theirs
-    is accepted.
+    Live sessions only; delete sessions go through `take_deletion`. `signer_of` gives the public key
+    of an author's sessions; `None` says that it is no account, and nothing of it is accepted.
     """
     outcome = Outcome()
     sessions: dict[str, list[Entry]] = {}
     for item in parsed:
         outcome.sent.setdefault(item.peer, {})
-        outcome.errors += [(item.peer, error) for error in item.errors]
+        if item.errors:
+            outcome.errors += [(item.peer, error) for error in item.errors]
         for entry in item.entries:
             if entry.session[-1] != "$":
                 sessions.setdefault(entry.session, []).append(entry)
     for session, entries in sessions.items():
         writer = covalue.writers.get(session)
         if writer is None and not covalue.counts.get(session):
-            signer = signers.get(parse_session_id(session).author)
+            signer = signer_of(parse_session_id(session).author)
             if signer is None:
                 error = ProtocolError(f"{session} is not authored by an account or agent")
                 outcome.errors += [(entry.peer, error) for entry in entries]
@@ -169,33 +179,34 @@ def _take_session(
     index = 0
     while index < len(entries):
         held = covalue.counts.get(session, 0)
-        run: list[Entry] = []
         texts: list[bytes] = []
-        size, end, signature = 0, held, ""
-        while index + len(run) < len(entries) and size < PIECE_BYTES:
-            entry = entries[index + len(run)]
-            run.append(entry)
+        size, end, signature, stop = 0, held, "", index
+        for entry in entries[index:] if index else entries:
             if entry.after <= end < entry.end:
-                fresh = entry.canonical[end - entry.after :]
-                length = sum(map(len, fresh))
+                fresh = entry.canonical
+                if entry.after < end:
+                    fresh = fresh[end - entry.after :]
+                length = len(fresh[0]) if len(fresh) == 1 else sum(map(len, fresh))
                 if texts and size + length > PIECE_BYTES:
-                    run.pop()
                     break
                 texts += fresh
                 size += length
                 end = entry.end
                 signature = entry.signature
+            stop += 1
+            if size >= PIECE_BYTES:
+                break
+        run = entries[index:stop]
+        index = stop
         if texts and writer is not None:
             writer = _extend(covalue, writer, session, texts, signature, run, outcome)
             if covalue.counts.get(session, 0) == held and len(run) > 1:
                 # One of them is forged; each for itself, as their overlaps may differ now.
                 for entry in run:
                     writer = _take_one(covalue, session, writer, entry, outcome)
-                index += len(run)
                 continue
         for entry in run:
             _note(covalue, entry, outcome)
-        index += len(run)
 
 
 def _take_one(

@@ -35,8 +35,8 @@ class Journal:
         self._store = store
         self._on_batch = on_batch
         self._gathered: list[_Entry] = []
-        self._work = anyio.Event()
-        self._committed = anyio.Event()
+        self._work: anyio.Event | None = None
+        self._committed: anyio.Event | None = None
         self._closing = False
         self.appended = 0
         """How many changes were ever appended: the ticket of the latest."""
@@ -58,40 +58,48 @@ class Journal:
         Returns the ticket to give to `settled`.
         """
         self._gathered.append(_Entry(change, done))
-        self._work.set()
+        if self._work is not None:
+            self._work.set()
         self.appended += 1
         return self.appended
 
     async def settled(self, ticket: int) -> None:
         """Wait until the change with that ticket, and all before it, are settled."""
         while self.committed < ticket:
+            if self._committed is None:
+                self._committed = anyio.Event()
             await self._committed.wait()
 
     def close(self) -> None:
         """Let `run` return once everything appended so far is settled."""
         self._closing = True
-        self._work.set()
+        if self._work is not None:
+            self._work.set()
 
     async def run(self) -> None:
         """Commit batches until `close` is called and nothing is left."""
         while True:
-            await self._work.wait()
-            self._work = anyio.Event()
-            batch, self._gathered = self._gathered, []
-            if batch:
-                self.committing_since = anyio.current_time()
-                results = await self._commit([entry.change for entry in batch])
-                self.committing_since = None
-                self.committed += len(batch)
-                for entry, applied in zip(batch, results, strict=True):
-                    entry.done(applied)
-                self._on_batch()
-                self._committed.set()
-                self._committed = anyio.Event()
             if self._gathered:
-                self._work.set()
+                await self._settle(self._gathered)
             elif self._closing:
                 return
+            else:
+                self._work = anyio.Event()
+                await self._work.wait()
+                self._work = None
+
+    async def _settle(self, batch: list[_Entry]) -> None:
+        self._gathered = []
+        self.committing_since = anyio.current_time()
+        results = await self._commit([entry.change for entry in batch])
+        self.committing_since = None
+        self.committed += len(batch)
+        for entry, applied in zip(batch, results, strict=True):
+            entry.done(applied)
+        self._on_batch()
+        if self._committed is not None:
+            self._committed.set()
+            self._committed = None
 
     async def _commit(self, changes: list[Change]) -> list[bool]:
         attempt = 0

@@ -160,11 +160,19 @@ class Node:
             except MalformedMessage as error:
                 self._note_malformed(peer, error)
                 continue
-            if isinstance(message, Load | Known | Content):
-                if not is_covalue_id(message.id):
-                    self._receive_impossible(peer, message)
+            if isinstance(message, Content | Known | Load):
+                covalue = self.residents.peek(message.id)
+                if covalue is None:
+                    if not is_covalue_id(message.id):
+                        self._receive_impossible(peer, message)
+                        continue
+                    covalue = self.residents.get(message.id)
+                elif (
+                    isinstance(message, Known)
+                    and not covalue.inbox
+                    and self._is_no_news(covalue, peer, message)
+                ):
                     continue
-                covalue = self.residents.get(message.id)
                 covalue.inbox.append(Item(peer, message, len(line)))
                 self._backpressure.hold(peer, len(line))
                 self._turns.add(covalue)

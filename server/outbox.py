@@ -53,13 +53,13 @@ class Outbox:
         size = 0
         for lane in self._lanes:
             while lane:
-                if batch and size + len(lane[0]) + 1 > FRAME_BYTES:
-                    return self._taken(batch)
-                message = lane.popleft()
-                batch.append(message)
-                size += len(message) + 1
+                length = len(lane[0])
+                if batch and size + length >= FRAME_BYTES:
+                    return self._taken(batch, size)
+                batch.append(lane.popleft())
+                size += length + 1
         self._announced = False
-        return self._taken(batch) if batch else None
+        return self._taken(batch, size) if batch else None
 
     def close(self) -> None:
         """Forget what waits; nobody will take it. Whoever waits for room goes on."""
@@ -78,9 +78,9 @@ class Outbox:
                 self._room = anyio.Event()
             await self._room.wait()
 
-    def _taken(self, batch: list[bytes]) -> bytes:
-        self.size -= sum(map(len, batch))
+    def _taken(self, batch: list[bytes], size: int) -> bytes:
+        self.size -= size - len(batch)
         if self._room is not None and self.size <= self._limit // 2:
             self._room.set()
             self._room = None
-        return b"\n".join(batch)
+        return batch[0] if len(batch) == 1 else b"\n".join(batch)

@@ -27,7 +27,7 @@ def relay(
     news = _News(covalue, outcome)
     for peer, subscription in covalue.subscribers.items():
         sent = outcome.sent.get(peer)
-        lacks = any(not _holds(peer, d) for d in fresh_dependencies)
+        lacks = bool(fresh_dependencies) and not all(_holds(peer, d) for d in fresh_dependencies)
         if sent:
             _after_sending(covalue, news, peer, subscription, sent, lacks, deliver)
         elif not subscription.in_step:

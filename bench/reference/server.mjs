@@ -24,7 +24,7 @@ async function loadCrypto() {
     const { NapiCrypto } = await import("cojson/crypto/NapiCrypto");
     return await NapiCrypto.create();
   } catch {
-    // No native build for this platform.
+    console.error("warning: no native crypto for this platform, using WebAssembly: slower");
     const { WasmCrypto } = await import("cojson/crypto/WasmCrypto");
     return await WasmCrypto.create();
   }
@@ -50,6 +50,7 @@ const secret = crypto.newRandomAgentSecret();
 const session = crypto.newRandomSessionID(crypto.getAgentID(secret));
 const node = new LocalNode(secret, session, crypto);
 if (options.db) node.setStorage(await openStorage(options.db, options.synchronous));
+node.enableGarbageCollector();
 
 const server = createServer((request, response) => {
   response.writeHead(request.url === "/health" ? 200 : 404).end();

@@ -16,7 +16,7 @@ from bench.servers import LocalServer
 class Boot:
     """A database of so many CoValues."""
 
-    restarts = True
+    local = True
 
     def __init__(self, values: int) -> None:
         self.name = f"boot-{values}"
@@ -47,7 +47,7 @@ class Boot:
         meter.start()
         meter.started_at = site.server.started_at
         meter.stop(first)
-        measured = meter.time(self.name, 1)
+        measured = meter.time(self.name, 1, [meter.elapsed])
         measured.generator = 0.0
         measured.stored = self._values
         measured.cpu_us = (site.server.cpu_seconds() or 0.0) * 1e6

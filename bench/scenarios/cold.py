@@ -1,4 +1,8 @@
-"""Cold loads: a fresh client asks a server that was just restarted for what it has stored."""
+"""Loads: a fresh client asks a server for what it has stored.
+
+Warm: right after it was written, by a server that still has in memory what it keeps there. Cold:
+the server was just restarted.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,25 @@ async def cold_load(site: Site, name: str, ids: Collection[str], transactions: i
 
     Done five times, as it takes only milliseconds; the median one counts.
     """
-    loads = [await _load(site, name, ids, transactions) for _ in range(_LOADS)]
-    return sorted(loads, key=lambda load: load.value)[_LOADS // 2]
+    loads = []
+    for _ in range(_LOADS):
+        site.server.restart()
+        loads.append(await _load(site, name, ids, transactions))
+    return _middle(loads)
+
+
+async def warm_load(site: Site, name: str, ids: Collection[str], transactions: int) -> Measurement:
+    """The same without restarts."""
+    return _middle([await _load(site, f"{name} warm", ids, transactions) for _ in range(_LOADS)])
+
+
+def _middle(loads: list[Measurement]) -> Measurement:
+    return sorted(loads, key=lambda load: load.value)[len(loads) // 2]
 
 
 async def _load(site: Site, name: str, ids: Collection[str], transactions: int) -> Measurement:
-    site.server.restart()
     reader = Reader()
+    reader.timed = True
     client = await reader.connect(site.server.url)
     meter = Meter(site.server)
     meter.start()
@@ -38,7 +54,8 @@ async def _load(site: Site, name: str, ids: Collection[str], transactions: int) 
     client.leave()
     if reader.gaps:
         raise WrongAnswer(f"{reader.gaps} gaps in what was loaded")
-    measured = meter.time(name, transactions)
+    latencies = [at - meter.started_at for at in reader.arrivals]
+    measured = meter.time(name, transactions, latencies)
     measured.stored = transactions
     measured.notes["messages"] = reader.messages
     return measured
@@ -47,7 +64,7 @@ async def _load(site: Site, name: str, ids: Collection[str], transactions: int) 
 class ColdOne:
     """One CoValue with a long history, written edit by edit."""
 
-    restarts = True
+    local = True
 
     def __init__(self, transactions: int) -> None:
         self.name = f"cold-{transactions}"
@@ -59,20 +76,22 @@ class ColdOne:
         self._run = open_run(f"{tag} {self.name}", self._transactions)
 
     async def measure(self, site: Site) -> list[Measurement]:
-        """Write, restart, load."""
+        """Write, load; restart, load."""
         assert self._run is not None
         writer = Writer(self._run, 8)
         client = await writer.connect(site.server.url)
         writer.start()
         await until(lambda: writer.done, lambda: writer.acked, [client])
         client.leave()
-        return [await cold_load(site, self.name, [self._run.header.id], self._transactions)]
+        ids = [self._run.header.id]
+        warm = await warm_load(site, self.name, ids, self._transactions)
+        return [await cold_load(site, self.name, ids, self._transactions), warm]
 
 
 class ColdMany:
     """Many CoValues with a short history each, as an app holds them."""
 
-    restarts = True
+    local = True
 
     def __init__(self, values: int, transactions: int) -> None:
         self.name = f"cold-{values}x{transactions}"
@@ -85,8 +104,9 @@ class ColdMany:
         self._stock = Stock(f"{tag} {self.name}", self._values, self._transactions)
 
     async def measure(self, site: Site) -> list[Measurement]:
-        """Write, restart, load."""
+        """Write, load; restart, load."""
         assert self._stock is not None
         await self._stock.store(site.server.url)
         whole = self._values * self._transactions
-        return [await cold_load(site, self.name, self._stock.ids, whole)]
+        warm = await warm_load(site, self.name, self._stock.ids, whole)
+        return [await cold_load(site, self.name, self._stock.ids, whole), warm]

@@ -26,7 +26,7 @@ _PACED_S: Final = 4.0
 class Fanout:
     """`readers` of one CoValue; at most `edits`, then `paced_hz` a second for some seconds."""
 
-    restarts = False
+    local = False
 
     def __init__(self, readers: int, *, edits: int, paced_hz: float) -> None:
         self.name = f"fanout-{readers}"
@@ -53,12 +53,14 @@ class Fanout:
         with Crew(site.server.url, rest.header.id, self._readers, processes) as crew:
             await crew.ready()
             writer = Writer(rest, _WINDOW)
+            writer.timed = True
             writing = await writer.connect(site.server.url)
             meter = Meter(site.server, crew.pids)
             warm = crew.received() + rest.total * self._readers // 20
             whole = rest.total * self._readers
             writer.start()
             await until(lambda: crew.received() >= warm, crew.received, [writing])
+            crew.time_from_now_on(everybody=False)
             meter.start()
             before, messages = crew.received(), crew.messages()
             finished = await until(
@@ -71,6 +73,7 @@ class Fanout:
             meter.stop(crew.received_at() if finished else None)
             deliveries = crew.received() - before
             messages = crew.messages() - messages
+            arrivals = await crew.arrivals()
             # Everything that was sent must arrive.
             writer.stopped = True
             await until(
@@ -79,7 +82,9 @@ class Fanout:
                 [writing],
             )
             writing.leave()
-        measured = meter.rate(self.name, "deliveries/s", deliveries)
+        # A message that brings several edits is as old as the last of them.
+        latencies = [at - writer.sent[length] for length, at in arrivals if length in writer.sent]
+        measured = meter.rate(self.name, "deliveries/s", deliveries, latencies)
         measured.notes["transactions_per_message"] = deliveries / max(messages, 1)
         return measured
 
@@ -114,8 +119,8 @@ class Fanout:
 
 def _parts(run: Run) -> tuple[Run, Run]:
     """The first message, which creates the CoValue, and the others."""
-    first = Run(run.header, run.session, run.needle, run.frames[:1], run.counts[:1])
-    return first, Run(run.header, run.session, run.needle, run.frames[1:], run.counts[1:])
+    first = Run(run.header, run.session, run.needle, run.frames[:1], counts=run.counts[:1])
+    return first, Run(run.header, run.session, run.needle, run.frames[1:], 1, run.counts[1:])
 
 
 async def _write(site: Site, run: Run) -> Client:

@@ -24,7 +24,7 @@ _BLOCK: Final = 100
 class Idle:
     """So many connections."""
 
-    restarts = False
+    local = False
 
     def __init__(self, connections: int) -> None:
         self.name = f"idle-{connections}"

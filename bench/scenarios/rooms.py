@@ -77,7 +77,7 @@ class Rooms:
     """`clients` that all write and read all of `values`, up to `rounds` times."""
 
     name = "rooms"
-    restarts = False
+    local = False
 
     def __init__(self, *, clients: int, values: int, rounds: int) -> None:
         self._clients = clients

@@ -27,8 +27,8 @@ class Scenario(Protocol):
     """One kind of load. Made once, signed once, and measured on each server in each round."""
 
     name: str
-    restarts: bool
-    """Whether it restarts the server."""
+    local: bool
+    """Whether it needs a server of our own, to restart it or to look into its process."""
 
     def prepare(self, tag: str) -> None:
         """Make and sign everything that will be sent; `tag` makes the ids new."""

@@ -48,7 +48,7 @@ class Storm:
     """`clients` with `values` of their own each."""
 
     name = "storm"
-    restarts = True
+    local = True
 
     def __init__(self, *, clients: int, values: int) -> None:
         self._clients = clients

@@ -9,13 +9,9 @@ from hashlib import sha1
 from typing import Final
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
 from server.errors import BadSettings
 
 _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
-_RSA_BITS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +58,6 @@ def parse_instance(text: str) -> Instance:
             "clerk must be a publishable key (pk_live_...) or an issuer, https://<frontend API>"
         ) from None
     return Instance(f"{url.scheme}://{url.netloc}", None)
-
-
-def load_pem(path: str) -> RSAPublicKey:
-    """The public key in a PEM file. Raises `BadSettings`."""
-    try:
-        with open(path, "rb") as file:
-            key = load_pem_public_key(file.read(64 * 1024))
-    except OSError as error:
-        raise BadSettings(f"cannot read clerk_pem {path}: {error.strerror}") from None
-    except ValueError:
-        raise BadSettings(f"clerk_pem {path} holds no public key in PEM form") from None
-    if not isinstance(key, RSAPublicKey) or key.key_size < _RSA_BITS:
-        raise BadSettings(f"clerk_pem {path} holds no RSA key of {_RSA_BITS} bits or more")
-    return key
 
 
 def _is_host(text: str) -> bool:

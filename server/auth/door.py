@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import anyio
 import structlog
@@ -28,8 +28,10 @@ from server.auth.penalties import Penalties
 from server.auth.refusals import refused
 from server.auth.revocation import Recent, Revocations
 from server.auth.usage import Usage, UsageBook, shown_label
-from server.auth.verifier import Verifier
 from server.errors import Refused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from server.auth.verifier import Verifier
 
 log: Final = structlog.get_logger(__name__)
 

@@ -7,15 +7,10 @@ does. Keys are kept per instance. Addresses in a token's header (`jku`, `x5u`) a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import anyio
-import httpx
-import jwt
-import msgspec
 import structlog
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt.algorithms import RSAAlgorithm
 
 from server.auth.refusals import refused
 
@@ -23,13 +18,12 @@ log: Final = structlog.get_logger(__name__)
 
 REFRESH_S: Final = 300.0
 COOLDOWN_S: Final = 10.0
-FETCH_S: Final = 5.0
 _RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
-_SIZE: Final = 64 * 1024
-_KEYS: Final = 32
-_RSA_BITS: Final = 2048
 
-Keys = dict[str, RSAPublicKey]
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+Keys: TypeAlias = "dict[str, RSAPublicKey]"
 
 
 class KeysWanted(Exception):
@@ -127,55 +121,3 @@ class Jwks:
 
     def _is_usable(self) -> bool:
         return bool(self._keys) and self._clock() - self._fetched_at <= self._stale_s
-
-
-async def fetch_jwks(client: httpx.AsyncClient, url: str) -> Keys:
-    """Get and parse the key set: 5 s in all, 64 KiB, no redirect. Raises `Unfetched`."""
-    try:
-        with anyio.fail_after(FETCH_S):
-            async with client.stream("GET", url, follow_redirects=False) as answer:
-                if answer.status_code != 200:
-                    raise Unfetched(f"the key set's address answered {answer.status_code}")
-                body = b""
-                async for piece in answer.aiter_bytes():
-                    body += piece
-                    if len(body) > _SIZE:
-                        raise Unfetched(f"the key set is larger than {_SIZE} bytes")
-    except TimeoutError:
-        raise Unfetched(f"the key set's address did not answer within {FETCH_S:g} s") from None
-    except httpx.HTTPError as error:
-        name = type(error).__name__
-        raise Unfetched(f"the key set's address cannot be reached: {name}") from None
-    return parse_jwks(body)
-
-
-def parse_jwks(body: bytes) -> Keys:
-    """The RSA signing keys of a key set (RFC 7517), by `kid`. Raises `Unfetched` without any."""
-    try:
-        found: Any = msgspec.json.decode(body)
-        listed = found["keys"]
-        assert isinstance(listed, list)
-    except (msgspec.DecodeError, RecursionError, KeyError, TypeError, AssertionError):
-        raise Unfetched("the answer is no key set") from None
-    keys: Keys = {}
-    for jwk in listed[:_KEYS]:
-        key = _signing_key(jwk)
-        if key is not None:
-            keys.setdefault(jwk["kid"], key)
-    if not keys:
-        raise Unfetched("the key set holds no RSA signing key")
-    return keys
-
-
-def _signing_key(jwk: Any) -> RSAPublicKey | None:
-    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
-        return None
-    use, algorithm = jwk.get("use", "sig"), jwk.get("alg", "RS256")
-    if jwk.get("kty") != "RSA" or use != "sig" or algorithm != "RS256":
-        return None
-    public = {name: jwk.get(name) for name in ("kty", "n", "e")}
-    try:
-        key = RSAAlgorithm.from_jwk(public)
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-        return None
-    return key if isinstance(key, RSAPublicKey) and key.key_size >= _RSA_BITS else None

@@ -1,4 +1,4 @@
-"""A compact JWT (RFC 7519) taken apart, strictly, and its RS256 signature checked.
+"""A compact JWT (RFC 7519) taken apart, strictly; its signature is checked in `keyset`.
 
 The order is that of Clerk's own verifier (`@clerk/backend`): shape, category, key, type, algorithm,
 signature, and only then claims, so that what a forged token claims is answered by nothing.
@@ -13,16 +13,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
 from server.auth.refusals import refused
 
 TOKEN_BYTES: Final = 8 * 1024
 HEADER_BYTES: Final = 1024
 _PART: Final = re.compile(r"[A-Za-z0-9_-]+")
-_ALGORITHM: Final = "RS256"
-_JWS: Final = jwt.PyJWS(algorithms=[_ALGORITHM])
 _SESSION_CATEGORIES: Final = frozenset({"cl_B7d4PD111AAA", "cl_I7d4PD111III"})
 _MACHINE_CATEGORY: Final = "cl_B7d4PD333AAA"
 """Values of `cat`: `tokens/jwtCategories.ts` of `@clerk/backend`."""
@@ -67,21 +62,6 @@ def parse_token(text: str, *, templates: bool = False) -> Unverified:
         if wrong:
             raise refused("token-type-mismatch")
     return token
-
-
-def check_signature(token: Unverified, key: RSAPublicKey) -> None:
-    """Raise `Refused` unless the token is signed with `key`, by RS256, and says so."""
-    if token.header.get("typ", "JWT") != "JWT":
-        raise refused("token-invalid")
-    if token.header.get("alg") != _ALGORITHM:
-        raise refused("token-invalid-algorithm")
-    try:
-        _JWS.decode(token.text, key, algorithms=[_ALGORITHM])
-    except jwt.InvalidSignatureError:
-        raise refused("token-invalid-signature") from None
-    except jwt.PyJWTError:
-        # Also unknown critical header parameters (`crit`, RFC 7515 §4.1.11).
-        raise refused("token-invalid") from None
 
 
 def _decoded(part: str) -> bytes:

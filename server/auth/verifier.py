@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from server.auth.claims import Claims, Rules, check_claims
-from server.auth.token import check_signature, parse_token
+from server.auth.keyset import check_signature
+from server.auth.token import parse_token
 
 
 class KeySource(Protocol):

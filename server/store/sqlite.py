@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import aiosqlite
 import anyio
@@ -20,6 +20,7 @@ import msgspec
 
 from protocol.content import Chunk
 from server.errors import StoreError, StoreUnavailable
+from server.store.append import COUNT, Appender
 from server.store.interface import Change, Range, StoredCoValue
 from server.store.schema import prepare
 
@@ -27,10 +28,6 @@ T = TypeVar("T")
 
 _IDS: Final = msgspec.json.Encoder().encode
 _BUSY_S: Final = 5.0
-_COUNT: Final = (
-    "(SELECT first + count FROM chunks WHERE session = s.key ORDER BY first DESC LIMIT 1)"
-)
-"""How many transactions the session `s` has."""
 
 
 class _Thread(aiosqlite.Connection):
@@ -52,6 +49,7 @@ class SqliteStore:
         self._lock = lock
         self._writer = writer
         self._reader = reader
+        self._appender = Appender()
 
     @classmethod
     async def open(cls, path: str) -> SqliteStore:
@@ -86,7 +84,7 @@ class SqliteStore:
 
     async def commit(self, changes: Sequence[Change]) -> list[bool]:
         """See `Store.commit`."""
-        return await self._run(self._writer, partial(_commit, changes=changes))
+        return await self._run(self._writer, partial(self._appender.commit, changes=changes))
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a transaction of somebody else's between commits. Raises `StoreUnavailable`."""
@@ -104,10 +102,6 @@ class SqliteStore:
             return await thread.run(function)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"{self._path}: {error}") from error
-
-
-class _Conflict(Exception):
-    """A change found its CoValue or a session elsewhere than it stated."""
 
 
 def _lock(path: str) -> int:
@@ -173,7 +167,7 @@ def _load_all(connection: sqlite3.Connection, ids: list[str]) -> dict[str, Store
     }
     keys = (_IDS(list(by_key)).decode(),)
     for key, session, count in connection.execute(
-        f"SELECT covalue, id, {_COUNT} FROM sessions s"
+        f"SELECT covalue, id, {COUNT} FROM sessions s"
         " WHERE covalue IN (SELECT value FROM json_each(?)) ORDER BY key",
         keys,
     ):
@@ -207,63 +201,3 @@ def _read(
             if size >= limit:
                 return found
     return found
-
-
-def _commit(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[bool]:
-    applied = [True] * len(changes)
-    while True:
-        connection.execute("BEGIN IMMEDIATE")
-        index = 0
-        try:
-            for index, change in enumerate(changes):
-                if applied[index]:
-                    _apply(connection, change)
-            connection.execute("COMMIT")
-            return applied
-        except BaseException as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if not isinstance(error, _Conflict | sqlite3.IntegrityError | sqlite3.DataError):
-                raise
-            applied[index] = False
-
-
-def _apply(connection: sqlite3.Connection, change: Change) -> None:
-    execute: Callable[[str, tuple[Any, ...]], sqlite3.Cursor] = connection.execute
-    row = execute("SELECT key FROM covalues WHERE id = ?", (change.covalue,)).fetchone()
-    if (row is None) != (change.header is not None):
-        raise _Conflict
-    if row is None:
-        covalue = execute(
-            "INSERT INTO covalues (id, header) VALUES (?, ?)", (change.covalue, change.header)
-        ).lastrowid
-    else:
-        covalue = row[0]
-    if change.erase:
-        _erase(connection, covalue)
-    for dependency in change.dependencies:
-        execute("INSERT OR IGNORE INTO dependencies VALUES (?, ?)", (covalue, dependency))
-    for chunk in change.chunks:
-        row = execute(
-            f"SELECT key, {_COUNT} FROM sessions s WHERE covalue = ? AND id = ?",
-            (covalue, chunk.session),
-        ).fetchone()
-        if chunk.first != (0 if row is None else row[1]):
-            raise _Conflict
-        if row is None:
-            session = execute(
-                "INSERT INTO sessions (covalue, id) VALUES (?, ?)", (covalue, chunk.session)
-            ).lastrowid
-        else:
-            session = row[0]
-        execute(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
-            (session, chunk.first, chunk.count, chunk.signature, chunk.data),
-        )
-
-
-def _erase(connection: sqlite3.Connection, covalue: int | None) -> None:
-    live = "SELECT key FROM sessions WHERE covalue = ? AND id NOT LIKE '%$'"
-    connection.execute(f"DELETE FROM chunks WHERE session IN ({live})", (covalue,))
-    connection.execute(f"DELETE FROM sessions WHERE key IN ({live})", (covalue,))
-    connection.execute("UPDATE covalues SET deleted = 1 WHERE key = ?", (covalue,))

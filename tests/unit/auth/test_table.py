@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from server.auth.claims import Rules
-from server.auth.jwks import parse_jwks
+from server.auth.keyset import parse_jwks
 from server.auth.refusals import refused
 from server.auth.verifier import KeySource, OneKey, Verifier
 from server.errors import Refused

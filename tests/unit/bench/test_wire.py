@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -46,6 +46,8 @@ def test_a_server_reads_a_large_frame() -> None:
     assert frame.data == b"z" * 70_000
 
 
+# Drawing is slow on a busy machine.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(texts, max_size=5), st.data())
 def test_we_read_its_frames_however_they_are_cut(
     messages: list[bytes], data: st.DataObject

@@ -8,13 +8,14 @@ from websockets.utils import apply_mask
 
 from bench.authors import Agent, Log, account
 from bench.filling import Stock
-from bench.work import Run, frames_of, open_run, owned_run
+from bench.signing import in_parallel
+from bench.work import Run, deep_runs, frames_of, open_run, owned_run
 from protocol.frames import split_frame
 from protocol.header import Header, parse_header
 from protocol.ids import parse_session_id, signer_key
 from protocol.messages import Content, decode_message, decode_session_content
 from protocol.session_log import Chain, extended
-from protocol.transaction import canonical_transaction, check_transaction
+from protocol.transaction import canonical_transaction
 
 
 def messages_in(stream: bytes) -> list[Content]:
@@ -46,8 +47,6 @@ def verified(stream: bytes) -> dict[str, int]:
         for session, raw in message.new.items():
             part = decode_session_content(raw)
             assert part.after == counts.get(session, 0)
-            for transaction in part.newTransactions:
-                check_transaction(transaction)
             author = parse_session_id(session).author
             signer = headers[author].signer if author in headers else signer_key(author)
             assert signer is not None
@@ -73,9 +72,34 @@ def test_a_run_that_is_owned_brings_its_account_and_group_along() -> None:
     assert ids == [account(Agent("a")).id, run.header.group, run.header.id]
 
 
-def test_a_stock_is_verified() -> None:
+def test_a_run_that_an_account_owns_brings_only_that_along() -> None:
+    run = owned_run("a", 3, by_account=True)
+    counts = verified(b"".join(run.frames))
+    assert counts[run.session] == 3
+    assert run.header.group == account(Agent("a")).id
+    assert [message.id for message in messages_in(run.frames[0])] == [
+        run.header.group,
+        run.header.id,
+    ]
+
+
+def test_a_deep_run_continues_its_history() -> None:
+    history, run = deep_runs("a", 120, 3)
+    assert verified(b"".join(history.frames + run.frames)) == {run.session: 123}
+    assert (len(history.frames), history.total) == (3, 120)
+    assert (len(run.frames), run.before, run.total) == (3, 120, 123)
+
+
+def test_many_sign_what_one_would() -> None:
+    alone = [open_run(name, 2) for name in ("a", "b", "c")]
+    assert in_parallel(open_run, [("a", 2), ("b", 2), ("c", 2)]) == alone
+
+
+def test_a_stock_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.filling._SHARD", 2)
     stock = Stock("a", 3, 2)
     stream = b"".join(stock._frames)
+    assert len(stock.ids) == 3
     assert verified(stream) == dict.fromkeys(stock.sessions.values(), 2)
     assert [message.id for message in messages_in(stream)] == stock.ids
 

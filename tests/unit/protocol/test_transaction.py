@@ -16,7 +16,6 @@ from protocol.transaction import (
     MAX_MADE_AT,
     Transaction,
     canonical_transaction,
-    check_transaction,
     transaction_size,
 )
 from tests.signing import Json, private, trusting
@@ -32,7 +31,7 @@ def accepted(wire: str) -> Transaction | None:
     raw = f'{{"after":0,"newTransactions":[{wire}],"lastSignature":"signature_z1"}}'
     try:
         [transaction] = decode_session_content(msgspec.Raw(raw.encode())).newTransactions
-        check_transaction(transaction)
+        canonical_transaction(transaction)
     except (MalformedMessage, InvalidTransaction):
         return None
     return transaction
@@ -54,8 +53,6 @@ def test_takes_what_every_release_takes_and_nothing_else(vector: Any) -> None:
 def test_writes_real_transactions_as_jazz_hashes_them(vector: Any) -> None:
     texts = [canonical_transaction(decoded(each)).decode() for each in vector["transactions"]]
     assert texts == vector["canonicalTransactions"]
-    for each in vector["transactions"]:
-        check_transaction(decoded(each))
 
 
 @given(transactions)
@@ -111,13 +108,13 @@ def test_refuses_members_that_are_no_text(valid: Json, other: object) -> None:
 @pytest.mark.parametrize("text", ['encrypted_Ua"', "binary_Ua\\", "encrypted_U\n"])
 def test_refuses_encrypted_text_that_releases_write_differently(member: str, text: str) -> None:
     with pytest.raises(InvalidTransaction, match="to escape"):
-        check_transaction(decoded(PRIVATE | {member: text}))
+        canonical_transaction(decoded(PRIVATE | {member: text}))
 
 
 @pytest.mark.parametrize("member", ["changes", "meta"])
 def test_refuses_it_in_trusting_transactions_too(member: str) -> None:
     with pytest.raises(InvalidTransaction, match="to escape"):
-        check_transaction(decoded(TRUSTING | {member: 'encrypted_U"'}))
+        canonical_transaction(decoded(TRUSTING | {member: 'encrypted_U"'}))
 
 
 @pytest.mark.parametrize("text", ["\\ud800", "a\\udfffb", "\\ud83dx"])
