@@ -131,6 +131,8 @@ class Residents:
         """Make these resident, or say why that cannot be done now."""
         # Wanted again while it was being loaded: what it is by now must stay.
         batch = [c for i in ids if (c := self._records.get(i)) is not None and not c.resident]
+        if not batch:
+            return None
         try:
             stored = await self._reads.load([covalue.id for covalue in batch])
         except StoreUnavailable as error:

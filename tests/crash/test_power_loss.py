@@ -3,8 +3,9 @@
 A file's life is recorded below SQLite (`shim`) while the real journal and the real store write to
 it. Then crash states are made of the record (`disk`), opened by a store of their own, and held
 against what the journal was told (`history`): the content must be, to the byte, that after some
-commit which had begun, and none that had returned may be missing. Each life but the first begins
-with a file that a power loss left.
+commit which had begun, and nothing that the journal said is settled may be missing. Each life but
+the first begins with a file that a power loss left; some begin as a file of the oldest version. On
+a failing disk, what a refused sync was to write stays in doubt until it is written again.
 
 `pytest tests/crash --power-losses 20000` looks at so many states.
 """
