@@ -10,7 +10,7 @@ STAMPS := .stamps
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check unit long interop bench install clean
+.PHONY: help serve test check unit long fuzz interop bench install clean
 
 help:  ## List what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,11 +27,15 @@ check: $(STAMPS)/test  ## Formatting, lint and types
 	$(BIN)/mypy
 
 unit: $(STAMPS)/test  ## Only the tests that need no Node
-	$(BIN)/python -m pytest tests/unit tests/integration tests/simulation tests/crash $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/integration tests/conformance tests/fuzz \
+		tests/simulation tests/crash $(ARGS)
 
 long: $(STAMPS)/test  ## The long modes: 1,000 kills, 20,000 power losses and simulated worlds (two hours)
 	$(BIN)/python -m pytest tests/crash --kills 1000 --power-losses 20000
 	$(BIN)/python -m pytest tests/simulation --runs 20000
+
+fuzz: $(STAMPS)/fuzz  ## Look for inputs that break a decoder or the node (ARGS='--seconds 60 header')
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 interop: $(STAMPS)/test $(STAMPS)/node  ## Only the tests with real Jazz clients and browsers
 	$(BIN)/python -m pytest tests/interop tests/browser $(ARGS)
@@ -60,6 +64,12 @@ $(STAMPS)/install: pyproject.toml | $(BIN)/python
 $(STAMPS)/test: $(STAMPS)/install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test
+	@touch $@
+
+$(STAMPS)/fuzz: $(STAMPS)/test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz || { \
+		echo "atheris cannot be installed here (it has wheels for Linux on x86_64): the coverage-guided" >&2; \
+		echo "fuzzer cannot run; the inputs in tests/fuzz/corpus are replayed by the tests" >&2; exit 1; }
 	@touch $@
 
 # The script is quick if nothing changed, and says loudly if there is no Node.

@@ -17,7 +17,7 @@ import msgspec
 from protocol.errors import MalformedMessage, shown
 
 _encode_string: Final = msgspec.json.Encoder().encode
-_RAW_PREFIXES: Final = ("encrypted_U", "binary_U")
+RAW_PREFIXES: Final = ("encrypted_U", "binary_U")
 _ESCAPED: Final = re.compile(r'[\x00-\x1f"\\]')
 _EXACT: Final = 2**53
 
@@ -36,7 +36,7 @@ def canonical_json(value: Any) -> bytes:
 
 def needs_escape(text: str) -> bool:
     """Whether `text` is one of Jazz's unescaped strings and yet holds a character to escape."""
-    return text.startswith(_RAW_PREFIXES) and _ESCAPED.search(text) is not None
+    return text.startswith(RAW_PREFIXES) and _ESCAPED.search(text) is not None
 
 
 def js_number(number: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from protocol.canonical import canonical_json
-from protocol.errors import InvalidHeader, MalformedMessage, ProtocolError, shown
+from protocol.errors import InvalidHeader, InvalidId, MalformedMessage, ProtocolError, shown
 from protocol.ids import is_agent_id, is_covalue_id, short_hash, signer_key
 
 Priority = Literal[0, 3, 6]
@@ -22,6 +22,7 @@ _MEMBERS: Final = {"type", "ruleset", "meta", "uniqueness", "createdAt"}
 _REQUIRED: Final = {"type", "ruleset", "meta", "uniqueness"}
 # Jazz looks no closer; an id that can be no hash is a value that never comes.
 _COVALUE_SHAPE: Final = re.compile(r"co_z[1-9A-HJ-NP-Za-km-z]{1,64}")
+_LARGEST: Final = 2**63 - 513
 _ISO_DATE: Final = re.compile(r"2[ -~]*")
 
 
@@ -72,16 +73,21 @@ def parse_header(covalue_id: str, raw: bytes) -> Header:
     actual = "co_z" + short_hash(canonical)
     if actual != covalue_id:
         raise InvalidHeader(f"the header sent for {covalue_id} is that of {actual}")
-    return _header(covalue_id, canonical, value)
+    try:
+        return _header(covalue_id, canonical, value)
+    except InvalidId as error:
+        raise InvalidHeader(f"the account {covalue_id} has no signer: {error}") from None
 
 
 def stored_header(covalue_id: str, canonical: bytes) -> Header:
-    """The header of a canonical text that was checked before it was stored."""
-    try:
-        value = msgspec.json.decode(canonical)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise MalformedMessage(f"the stored header of {covalue_id} is damaged: {error}") from None
-    return _header(covalue_id, canonical, value)
+    """The header of a canonical text that was checked before it was stored.
+
+    Raises `MalformedMessage` if it is not that text any more.
+    """
+    actual = "co_z" + short_hash(canonical)
+    if actual != covalue_id:
+        raise MalformedMessage(f"the stored header of {covalue_id} is damaged: it is {actual}'s")
+    return _header(covalue_id, canonical, msgspec.json.decode(canonical))
 
 
 def _check_members(covalue_id: str, value: dict[str, Any]) -> None:
@@ -95,6 +101,8 @@ def _check_members(covalue_id: str, value: dict[str, Any]) -> None:
         fits = all(isinstance(member, str) for member in uniqueness.values())
     else:
         fits = uniqueness is None or isinstance(uniqueness, str | bool | int)
+        # As a double it must be an integer of 64 bits, or the text sent on would be read otherwise.
+        fits = fits and not (isinstance(uniqueness, int) and abs(uniqueness) > _LARGEST)
     if not fits:
         raise InvalidHeader(f"the uniqueness of {covalue_id} is {shown(uniqueness)}")
     if created is not None and not (isinstance(created, str) and _ISO_DATE.fullmatch(created)):

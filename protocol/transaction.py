@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from protocol.canonical import needs_escape
+from protocol.canonical import RAW_PREFIXES, needs_escape
 from protocol.errors import InvalidTransaction, shown
 
 MAX_MADE_AT: Final = 2**53 - 1
@@ -35,6 +35,7 @@ class Transaction(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     privacy: Literal["private", "trusting"]
 
 
+_UNSET: Final = msgspec.UNSET
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -43,20 +44,20 @@ def canonical_transaction(transaction: Transaction) -> bytes:
 
     Raises `InvalidTransaction` unless its members fit its privacy and it hashes alike everywhere.
     """
-    unset = msgspec.UNSET
+    key, meta = transaction.keyUsed, transaction.meta
     if transaction.privacy == "trusting":
         content = transaction.changes
-        fits = transaction.encryptedChanges is unset and transaction.keyUsed is unset
+        fits = transaction.encryptedChanges is _UNSET and key is _UNSET
     else:
         content = transaction.encryptedChanges
-        fits = transaction.changes is unset and transaction.keyUsed is not unset
-    if content is unset or not fits:
+        fits = transaction.changes is _UNSET and key is not _UNSET
+    if not isinstance(content, str) or not fits:
         raise InvalidTransaction(f"members do not fit a {transaction.privacy} transaction")
     text = _encode(transaction)
     # Only where something was escaped can there be something that Jazz would not escape.
     if b"\\" in text:
-        for member in (content, transaction.meta, transaction.keyUsed):
-            if isinstance(member, str) and needs_escape(member):
+        for member in (content,) if key is _UNSET and meta is _UNSET else (content, meta, key):
+            if isinstance(member, str) and member.startswith(RAW_PREFIXES) and needs_escape(member):
                 raise InvalidTransaction(
                     f"encrypted text with characters to escape: {shown(member)}"
                 )

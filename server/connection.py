@@ -14,7 +14,7 @@ from logging import Logger
 from typing import Final, Protocol, cast
 
 import structlog
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -75,7 +75,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
         self._flushing = False
-        self._fragments: list[bytes] | None = None
+        self._fragments: bytearray | None = None
+        self._failed = False
         self._early: bytearray | None = None
         self._texts: TextReader | None = None
         self._reading = True
@@ -103,6 +104,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
         self.heard = self._port.loop.time()
+        if self.peer is None:
+            data = self._take_in_request(data)
+            if not data:
+                return
         if self._early is not None:
             # Nobody sends before the upgrade is answered, but a socket may.
             self._early += data
@@ -113,10 +118,28 @@ class Connection(asyncio.Protocol):
             for text in self._texts.feed(data):
                 self._receive(text)
             data = self._texts.take_others()
-            if not data:
+            if not data and not self._failed:
                 return
-            if self._texts.is_over:
+            if self._texts.is_over or self._failed:
                 self._texts = None
+        self._take_in(data)
+
+    def _take_in_request(self, data: bytes) -> bytes:
+        """Take in what is still of the request, and return what follows it."""
+        protocol, begin = self._protocol, 0
+        # Line by line: what follows waits for the answer, or its own would overtake that.
+        while (
+            begin < len(data)
+            and self._early is None
+            and protocol.state is State.CONNECTING
+            and not protocol.eof_sent
+        ):
+            end = data.find(b"\n", begin) + 1 or len(data)
+            self._take_in(data[begin:end])
+            begin = end
+        return data[begin:]
+
+    def _take_in(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
@@ -243,16 +266,22 @@ class Connection(asyncio.Protocol):
             if frame.fin:
                 self._receive(bytes(frame.data))
             else:
-                self._fragments = [bytes(frame.data)]
+                # Not a list: a million empty fragments would fill it, whatever a message may hold.
+                self._fragments = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
+            self._fragments += frame.data
             if frame.fin:
-                message = b"".join(self._fragments)
+                message = bytes(self._fragments)
                 self._fragments = None
                 self._receive(message)
 
     def _receive(self, message: bytes) -> None:
-        if self.peer is not None and not self.peer.closed:
+        if self._failed:
+            return
+        if not message.isascii() and not _is_utf8(message):
+            self._failed = True
+            self._protocol.fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
+        elif self.peer is not None and not self.peer.closed:
             self._port.receive(self.peer, message)
 
     def set_reading(self, reading: bool) -> None:
@@ -321,3 +350,12 @@ def _select_subprotocol(
 ) -> Subprotocol | None:
     """The name of our pair, never the token beside it; without it, none."""
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def _is_utf8(text: bytes) -> bool:
+    """What RFC 6455 §8.1 asks of a text."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -20,6 +20,8 @@ from server.store import Change, Store
 log: Final = structlog.get_logger(__name__)
 
 _RETRY_S: Final = (0.1, 0.5, 1.0, 2.0)
+_BATCH_BYTES: Final = 1024 * 1024
+"""What is committed at once, about: the first part of a file is not to wait for its last."""
 
 
 class _Entry(NamedTuple):
@@ -80,7 +82,7 @@ class Journal:
         """Commit batches until `close` is called and nothing is left."""
         while True:
             if self._gathered:
-                await self._settle(self._gathered)
+                await self._settle(self._take_batch())
             elif self._closing:
                 return
             else:
@@ -88,8 +90,18 @@ class Journal:
                 await self._work.wait()
                 self._work = None
 
+    def _take_batch(self) -> list[_Entry]:
+        size = 0
+        for index, entry in enumerate(self._gathered):
+            size += entry.change.size
+            if size > _BATCH_BYTES and index:
+                batch = self._gathered[:index]
+                del self._gathered[:index]
+                return batch
+        batch, self._gathered = self._gathered, []
+        return batch
+
     async def _settle(self, batch: list[_Entry]) -> None:
-        self._gathered = []
         self.committing_since = anyio.current_time()
         results = await self._commit([entry.change for entry in batch])
         self.committing_since = None

@@ -33,8 +33,8 @@ log: Final = structlog.get_logger(__name__)
 
 _CLOSE_S: Final = 1.5
 _YOUNG_OBJECTS: Final = 25_000
-"""Python's collector looks at so many new objects at a time, in about 1 ms, not at 700: most of what
-is made here lives on, and looking again and again took half of the time after a restart."""
+"""Python's collector looks at so many new objects at a time, in about 1 ms, and not at 700: most of
+what is made here lives on, and looking at it again and again took half of the storm's time."""
 SERVICE_RESTART: Final = 1012
 
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.canonical import canonical_json
 from protocol.errors import InvalidHeader, MalformedMessage
 from protocol.header import Header, parse_header, stored_header
+from protocol.ids import short_hash
 from tests.signing import Account, Json, covalue_id, group, owned_map
 from tests.unit.protocol.strategies import json_values
 from tests.unit.protocol.vectors import golden, name_of
@@ -102,6 +104,13 @@ def test_the_priority_follows_from_type_and_meta(members: Json, priority: int) -
     assert parsed(TUNE.header | members).priority == priority
 
 
+def test_an_account_whose_signer_is_no_key_is_refused() -> None:
+    # Found by fuzzing: it was an InvalidId.
+    header = ALICE.header | {"ruleset": {"type": "group", "initialAdmin": ALICE.agent.id[:-2]}}
+    with pytest.raises(InvalidHeader, match="signer"):
+        parse_header(covalue_id(header), json.dumps(header).encode())
+
+
 @pytest.mark.parametrize(
     "members",
     [
@@ -168,6 +177,25 @@ def test_a_member_that_is_missing(member: str) -> None:
         parsed({key: value for key, value in TUNE.header.items() if key != member})
 
 
+@pytest.mark.parametrize(
+    "number", [2**63, -(2**63), 10**21, 10**400], ids=["2^63", "-2^63", "1e21", "1e400"]
+)
+def test_a_number_that_is_written_as_another_kind_is_refused(number: int) -> None:
+    # Found by fuzzing: 1e21 and beyond are sent on with an exponent, which nobody takes.
+    header = TUNE.header | {"uniqueness": number}
+    identifier = "co_z" + short_hash(canonical_json(header))
+    with pytest.raises(InvalidHeader, match="uniqueness"):
+        parse_header(identifier, json.dumps(header).encode())
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 10**18, 2**63 - 1024, -(2**62)])
+def test_a_number_that_is_rounded_is_read_again(number: int) -> None:
+    header = TUNE.header | {"uniqueness": number}
+    identifier = "co_z" + short_hash(canonical_json(header))
+    parsed = parse_header(identifier, json.dumps(header).encode())
+    assert parse_header(identifier, parsed.canonical) == parsed
+
+
 def test_created_at_may_be_missing_or_null_and_that_differs() -> None:
     without = {key: value for key, value in TUNE.header.items() if key != "createdAt"}
     assert parsed(without).id != parsed(without | {"createdAt": None}).id
@@ -230,7 +258,11 @@ def test_the_order_of_members_does_not_matter(members: list[tuple[str, Any]]) ->
 
 @pytest.mark.parametrize(
     "canonical",
-    [b"", b"{", b"\xff", b'"\xff"', b"[" * 100_000, b'{"a":"\\ud800"}'],
+    [
+        *(b"", b"{", b"\xff", b'"\xff"', b"[" * 100_000, b'{"a":"\\ud800"}', b"[]", b"{}", b"null"),
+        parse_header(TUNE.id, TUNE.raw).canonical.replace(b"ruleset", b"rulesev"),
+        parse_header(TUNE.id, TUNE.raw).canonical.replace(b"comap", b"comaq"),
+    ],
     ids=lambda raw: repr(raw[:30]),
 )
 def test_a_damaged_stored_header_is_told_apart(canonical: bytes) -> None:
