@@ -3,7 +3,8 @@
 A delivery takes what was asked for, adds the dependencies that the peer lacks, reads what is
 missing and sends it in pieces, never faster than the outbox drains. What is appended meanwhile is
 kept (`Subscription.tail`) and follows. Between two reads, requests of a more urgent lane go first,
-so a large file does not hold up a small group.
+so a large file does not hold up a small group. What is still on its way to the disk follows when it
+has arrived, and holds up only what depends on it: on a sick disk that may be minutes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import anyio
 import structlog
 
 from protocol.content import Chunk, PieceBuilder, without_first
@@ -75,6 +77,9 @@ class Delivery:
         self._start = start
         self._requests: tuple[dict[str, bool], ...] = ({}, {}, {})
         self._active: set[str] = set()
+        self._blocked: dict[str, tuple[int, bool]] = {}
+        """Requests, with their lanes, that wait for something of `_active`."""
+        self._streaming = anyio.Lock()
         self._running = False
 
     def request(self, covalue: CoValue, *, answer: bool = False) -> None:
@@ -82,8 +87,11 @@ class Delivery:
         if self._peer.closed:
             return
         priority = 3 if covalue.header is None else covalue.header.priority
-        requests = self._requests[LANE_OF_PRIORITY[priority] - 1]
-        requests[covalue.id] = requests.get(covalue.id, False) or answer
+        self._enqueue(LANE_OF_PRIORITY[priority] - 1, covalue.id, answer)
+
+    def _enqueue(self, lane: int, covalue_id: str, answer: bool) -> None:
+        requests = self._requests[lane]
+        requests[covalue_id] = requests.get(covalue_id, False) or answer
         if not self._running:
             self._running = True
             self._start(self._run)
@@ -91,19 +99,21 @@ class Delivery:
     async def _run(self) -> None:
         try:
             while any(self._requests) and not self._peer.closed:
-                await self._serve_lane(len(self._requests))
+                async with self._streaming:
+                    await self._serve_lane(len(self._requests))
         finally:
             self._running = False
 
     async def _serve_lane(self, below: int) -> bool:
         """Serve a batch of the most urgent lane below `below`. Returns whether there was one."""
         for lane, requests in enumerate(self._requests[:below]):
-            batch = [i for i in requests if i not in self._active][: _BATCH if lane < 2 else 1]
+            batch = list(requests)[: _BATCH if lane < 2 else 1]
             if batch:
-                return await self._serve({i: requests.pop(i) for i in batch}, lane)
+                await self._serve({i: requests.pop(i) for i in batch}, lane)
+                return True
         return False
 
-    async def _serve(self, batch: dict[str, bool], lane: int) -> bool:
+    async def _serve(self, batch: dict[str, bool], lane: int) -> None:
         needed = dict.fromkeys(batch)
         while True:
             needed |= await self._lacking(list(needed))
@@ -112,23 +122,67 @@ class Delivery:
                 if all(d in needed for c in covalues for d in self._edges(c)):
                     return await self._serve_loaded(batch, lane, covalues)
 
-    async def _serve_loaded(self, batch: dict[str, bool], lane: int, loaded: list[CoValue]) -> bool:
-        if any(covalue.id in self._active for covalue in loaded):
-            # Part of it is on its way already, in a delivery that waits for this one.
-            for covalue_id, answer in batch.items():
-                requests = self._requests[lane]
-                requests[covalue_id] = requests.get(covalue_id, False) or answer
-            return False
+    async def _serve_loaded(self, batch: dict[str, bool], lane: int, loaded: list[CoValue]) -> None:
         covalues = self._in_order(list(batch), loaded)
+        # On its way already, in a delivery that waits for this one or for the disk.
+        blocked = self._reaching(covalues, lambda c: c.id in self._active)
+        for covalue_id, answer in batch.items():
+            if covalue_id in blocked:
+                waiting = self._blocked.get(covalue_id, (lane, False))[1]
+                self._blocked[covalue_id] = lane, answer or waiting
+        covalues = [c for c in covalues if c.id not in blocked]
+        late = self._reaching(covalues, lambda c: c.ticket > self._journal.committed)
         jobs = [job for c in covalues if (job := self._plan(c, batch.get(c.id, False)))]
-        # What was planned may still be on its way to the disk; what comes later is in the tail.
-        await self._journal.settled(max((c.ticket for c in covalues), default=0))
         self._active.update(job.covalue.id for job in jobs)
+        later = [job for job in jobs if job.covalue.id in late]
+        if later:
+            kept = anyio.Event()
+            self._start(lambda: self._follow(later, lane, kept))
+            await kept.wait()
+        now = [job for job in jobs if job.covalue.id not in late]
+        if now:
+            try:
+                await self._stream(now, lane)
+            finally:
+                self._let_go(now)
+
+    async def _follow(self, jobs: list[_Job], lane: int, kept: anyio.Event) -> None:
+        """Deliver what was planned once it is on the disk; what comes after is in the tails."""
+        ids = {job.covalue.id for job in jobs}
         try:
-            await self._stream(jobs, lane)
+            async with self._residents.held(ids) as covalues:
+                ticket = max(covalue.ticket for covalue in covalues)
+                kept.set()
+                await self._journal.settled(ticket)
+                async with self._streaming:
+                    if all(d in ids for covalue in covalues for d in self._edges(covalue)):
+                        await self._stream(jobs, lane)
+                    else:
+                        # A dependency has to come again, or there is a new one.
+                        self._request_again(jobs)
         finally:
-            self._active.difference_update(job.covalue.id for job in jobs)
-        return True
+            self._let_go(jobs)
+
+    def _request_again(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            if job.is_current:
+                job.subscription.tail = None
+                self.request(job.covalue, answer=job.answer)
+
+    def _let_go(self, jobs: list[_Job]) -> None:
+        """These are on their way no more: what was blocked by them may follow."""
+        self._active.difference_update(job.covalue.id for job in jobs)
+        blocked, self._blocked = self._blocked, {}
+        for covalue_id, (lane, answer) in blocked.items():
+            self._enqueue(lane, covalue_id, answer)
+
+    def _reaching(self, covalues: list[CoValue], what: Callable[[CoValue], bool]) -> set[str]:
+        """The ids of those, in order, that are `what`, or that depend on one of these."""
+        found: set[str] = set()
+        for covalue in covalues:
+            if what(covalue) or any(d in found for d in self._edges(covalue)):
+                found.add(covalue.id)
+        return found
 
     async def _lacking(self, ids: list[str]) -> dict[str, None]:
         """The dependencies of the ids, and theirs, that the peer is not in step with."""
@@ -202,10 +256,9 @@ class Delivery:
                     row = await anext(rows, None)
             if self._peer.closed:
                 break
-            if superseded and job.is_current:
+            if superseded:
                 # What it depends on may have to come again, and before it.
-                job.subscription.tail = None
-                self.request(job.covalue, answer=job.answer)
+                self._request_again([job])
             elif job.is_current:
                 self._finish(job)
             else:

@@ -1,8 +1,8 @@
 """The port: who may connect, what is a peer, pings, health.
 
-Every websocket is a peer; plain HTTP gets `/health`. The first ping leaves right after the
-handshake, because a Jazz client counts as connected only from the first message on; after that one
-goes to every peer every few seconds, whatever else is being sent.
+Every websocket is a peer; plain HTTP gets `/health` and `/ready`. The first ping leaves right after
+the handshake, because a Jazz client counts as connected only from the first message on; after that
+one goes to every peer every few seconds, whatever else is being sent.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from server.framing import text_frame
 from server.node import Node
 from server.outbox import Outbox
 from server.peer import Peer
+from server.readiness import unready
 
 log: Final = structlog.get_logger(__name__)
 
@@ -140,6 +141,11 @@ class Gateway:
         if path == "/health":
             body = msgspec.json.encode(self._health())
             return _http(HTTPStatus.OK, "application/json", body)
+        if path == "/ready":
+            reason = unready(self.node, self.loop.time())
+            status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
+            body = f"{reason or 'ready'}\n".encode()
+            return _http(status, "text/plain; charset=utf-8", body)
         return _http(
             HTTPStatus.NOT_FOUND if path != "/" else HTTPStatus.UPGRADE_REQUIRED,
             "text/plain; charset=utf-8",

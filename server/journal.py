@@ -46,6 +46,8 @@ class Journal:
         """How many of them are settled: durable, or refused by the store."""
         self.failure: StoreUnavailable | None = None
         """Why the store does not take the current batch, while that lasts."""
+        self.committing_since: float | None = None
+        """When the current batch was first given to the store, on anyio's clock."""
 
     @property
     def undurable(self) -> int:
@@ -100,7 +102,9 @@ class Journal:
         return batch
 
     async def _settle(self, batch: list[_Entry]) -> None:
+        self.committing_since = anyio.current_time()
         results = await self._commit([entry.change for entry in batch])
+        self.committing_since = None
         self.committed += len(batch)
         for entry, applied in zip(batch, results, strict=True):
             entry.done(applied)

@@ -102,6 +102,16 @@ class Node:
         """How many peers are connected."""
         return len(self._deliveries)
 
+    @property
+    def draining(self) -> bool:
+        """Whether nothing more is taken in."""
+        return self._draining
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether something that was to be read could not be read yet."""
+        return self.reads.waiting > 0 or bool(self.residents.unreadable)
+
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:

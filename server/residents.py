@@ -8,12 +8,17 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
+import structlog
 
 from server.covalue import CoValue
-from server.errors import StoreDamaged
+from server.errors import StoreDamaged, StoreUnavailable
 from server.store.patient import PatientReads
 
+log: Final = structlog.get_logger(__name__)
+
 _BATCH: Final = 500
+_RETRY_S: Final = 1.0
+_FAILURES: Final = 8
 
 
 class Residents:
@@ -31,6 +36,11 @@ class Residents:
         self._wanted: dict[str, CoValue] = {}
         self._work = anyio.Event()
         self._loaded = anyio.Event()
+        self._unread: list[list[str]] = []
+        """What could not be read, in the parts in which it is tried again."""
+        self._failed = anyio.Event()
+        self.unreadable: set[str] = set()
+        """Ids of CoValues that could not be read yet."""
         self.size = 0
         """Bytes that the resident CoValues take, roughly."""
 
@@ -101,28 +111,71 @@ class Residents:
 
     async def run(self) -> None:
         """Load what is wanted, batch after batch, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._retry)
+            while True:
+                await self._work.wait()
+                self._work = anyio.Event()
+                while self._wanted:
+                    batch = [self._wanted.pop(i).id for i in list(self._wanted)[:_BATCH]]
+                    batch = [i for i in batch if i not in self.unreadable]
+                    if (error := await self._load(batch)) is not None:
+                        if not self.unreadable:
+                            log.error("store.unreadable", error=str(error))
+                        self.unreadable.update(batch)
+                        self._unread.append(batch)
+                        self._failed.set()
+
+    async def _load(self, ids: list[str]) -> StoreUnavailable | None:
+        """Make these resident, or say why that cannot be done now."""
+        # Wanted again while it was being loaded: what it is by now must stay.
+        batch = [c for i in ids if (c := self._records.get(i)) is not None and not c.resident]
+        if not batch:
+            return None
+        try:
+            stored = await self._reads.load([covalue.id for covalue in batch])
+        except StoreUnavailable as error:
+            return error
+        for covalue in batch:
+            try:
+                covalue.fill(stored.get(covalue.id))
+            except StoreDamaged as damage:
+                self._reads.note(damage)
+            for session in covalue.cut:
+                index = covalue.counts.get(session, 0)
+                why = stored[covalue.id].damaged[session]
+                self._reads.note(StoreDamaged(why, covalue.id, session, index))
+            self.touch(covalue)
+            self._on_resident(covalue)
+        self._loaded.set()
+        self._loaded = anyio.Event()
+        self.trim()
+        return None
+
+    async def _retry(self) -> None:
+        """Try every second what could not be read, in ever smaller parts.
+
+        So one bad sector withholds what is in it and nothing else, and a disk that is gone
+        altogether is not asked about everything.
+        """
         while True:
-            await self._work.wait()
-            self._work = anyio.Event()
-            while self._wanted:
-                batch = [self._wanted.pop(i) for i in list(self._wanted)[:_BATCH]]
-                # Wanted again while it was being loaded: what it is by now must stay.
-                batch = [covalue for covalue in batch if not covalue.resident]
-                stored = await self._reads.load([covalue.id for covalue in batch])
-                for covalue in batch:
-                    try:
-                        covalue.fill(stored.get(covalue.id))
-                    except StoreDamaged as damage:
-                        self._reads.note(damage)
-                    for session in covalue.cut:
-                        index = covalue.counts.get(session, 0)
-                        why = stored[covalue.id].damaged[session]
-                        self._reads.note(StoreDamaged(why, covalue.id, session, index))
-                    self.touch(covalue)
-                    self._on_resident(covalue)
-                self._loaded.set()
-                self._loaded = anyio.Event()
-                self.trim()
+            await self._failed.wait()
+            self._failed = anyio.Event()
+            while self._unread:
+                await anyio.sleep(_RETRY_S)
+                parts, self._unread = self._unread, []
+                failures = 0
+                while parts and failures < _FAILURES:
+                    part = parts.pop(0)
+                    if (error := await self._load(part)) is None:
+                        self.unreadable.difference_update(part)
+                        continue
+                    if not failures:
+                        log.error("store.unreadable", error=str(error), values=len(self.unreadable))
+                    failures += 1
+                    middle = len(part) // 2
+                    self._unread += [half for half in (part[:middle], part[middle:]) if half]
+                self._unread = parts + self._unread
 
     def _drop_record(self, covalue: CoValue) -> None:
         if not covalue.subscribers and covalue.is_idle and covalue.id not in self._wanted:

@@ -23,6 +23,7 @@ from server.control.desk import Desk
 from server.control.socket import controlled
 from server.gateway import Gateway, listening
 from server.node import Node
+from server.readiness import unready
 from server.store import Store
 from server.store.ledger import SqliteLedger
 from server.store.memory import MemoryStore
@@ -114,13 +115,14 @@ async def _control(settings: Settings, door: Door, gateway: Gateway) -> AsyncIte
 
 
 def _health(node: Node, door: Door) -> dict[str, Any]:
+    reason = unready(node, anyio.current_time())
     store = "ok"
-    if node.journal.failure is not None:
+    if node.journal.failure is not None or reason == "store":
         store = "unavailable"
     elif node.reads.damaged:
         store = "damaged"
     return {
-        "status": "ok" if store == "ok" else "degraded",
+        "status": "ok" if reason is None and store == "ok" else "degraded",
         "version": version("bandstand"),
         "peers": node.peers,
         "covalues_in_memory": len(node.residents),

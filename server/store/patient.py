@@ -1,4 +1,4 @@
-"""Reads for callers that could do nothing else than wait for the store to recover.
+"""Reads of transactions for callers that could do nothing else than wait for the store to recover.
 
 What is damaged does not recover: it is passed over, said in the log once, and remembered.
 """
@@ -25,7 +25,7 @@ _PLACES: Final = 10_000
 
 
 class PatientReads:
-    """`load` and `read` of a store, tried again every second while it is unavailable."""
+    """`load` and `read` of a store; `read` tried again every second while it is unavailable."""
 
     def __init__(
         self, store: Store, on_damage: Callable[[StoreDamaged], None] = lambda damage: None
@@ -35,10 +35,12 @@ class PatientReads:
         self._on_damage = on_damage
         self.damaged: set[tuple[str, str]] = set()
         """CoValues and sessions (empty: all of it) in which damage was met, 10,000 at most."""
+        self.waiting = 0
+        """How many callers of `read` wait for the store to be readable again."""
 
     async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
-        """See `Store.load`."""
-        return await self._again_and_again(lambda: self._store.load(ids))
+        """See `Store.load`. Not tried again: other values may well be readable."""
+        return await self._store.load(ids)
 
     async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
         """See `Store.read`. Sessions that are damaged where they were to be read are left out."""
@@ -64,11 +66,16 @@ class PatientReads:
             )
         self._on_damage(damage)
 
-    @staticmethod
-    async def _again_and_again(call: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                return await call()
-            except StoreUnavailable as error:
-                log.error("store.unreadable", error=str(error))
-                await anyio.sleep(_RETRY_S)
+    async def _again_and_again(self, call: Callable[[], Awaitable[T]]) -> T:
+        failed = False
+        try:
+            while True:
+                try:
+                    return await call()
+                except StoreUnavailable as error:
+                    log.error("store.unreadable", error=str(error))
+                    self.waiting += not failed
+                    failed = True
+                    await anyio.sleep(_RETRY_S)
+        finally:
+            self.waiting -= failed

@@ -153,7 +153,8 @@ def _connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     )
     if readonly:
         connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA mmap_size = 268435456")
+    # Not mapped into memory: there, an I/O error kills the process (https://sqlite.org/mmap.html).
+    connection.execute("PRAGMA mmap_size = 0")
     return connection
 
 

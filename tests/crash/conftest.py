@@ -1,18 +1,22 @@
-"""How often to kill, how large a large file is, and what came of it.
+"""How often to kill and to cut the power, how large a large file is, and what came of it.
 
-`pytest tests/crash --kills 300` kills 300 times; the environment variable KILLS does the same;
-`--megabytes 1000` and MEGABYTES make a large file that large.
+`pytest tests/crash --kills 1000 --power-losses 20000 --megabytes 1000` says how much; the
+environment variables KILLS, POWER_LOSSES and MEGABYTES do the same.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
+from tests.crash.shim import Shim, ShimUnavailable
+
 DEFAULT_KILLS = 25
 DEFAULT_MEGABYTES = 50
+DEFAULT_POWER_LOSSES = 300
 
 _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -21,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The option exists if this folder is named on the command line."""
     parser.addoption("--kills", type=int, default=None, help="how often to kill the server")
     parser.addoption("--megabytes", type=int, default=None, help="how large a large file is")
+    parser.addoption(
+        "--power-losses", type=int, default=None, help="how many states after a power loss to open"
+    )
 
 
 @pytest.fixture
@@ -38,9 +45,27 @@ def megabytes(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture
+def power_losses(pytestconfig: pytest.Config) -> int:
+    """How many states after a power loss to open."""
+    given = pytestconfig.getoption("power_losses", default=None)
+    return int(given or os.environ.get("POWER_LOSSES") or DEFAULT_POWER_LOSSES)
+
+
+@pytest.fixture
 def figures(pytestconfig: pytest.Config) -> Counter[str]:
     """What is counted here is shown at the end of the run."""
     return pytestconfig.stash.setdefault(_FIGURES, Counter())
+
+
+@pytest.fixture
+def shim() -> Iterator[Shim]:
+    """The shim, as SQLite's default VFS."""
+    try:
+        made = Shim()
+    except ShimUnavailable as error:
+        pytest.skip(f"NO POWER LOSS, NO SICK DISK: the library of sqlite3 is out of reach: {error}")
+    with made:
+        yield made
 
 
 @pytest.fixture

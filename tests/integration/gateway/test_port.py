@@ -116,6 +116,15 @@ async def test_a_message_that_is_too_large_closes_with_1009(serve: Serve) -> Non
         assert json.loads(await peer.recv())["type"] == "ping"
 
 
+async def test_ready_until_it_drains(serve: Serve) -> None:
+    server = await serve()
+    request = "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert await http(server.port, request) == ("HTTP/1.1 200 OK", "ready\n")
+    server.gateway.node.drain()
+    status, body = await http(server.port, request)
+    assert (status, body) == ("HTTP/1.1 503 Service Unavailable", "draining\n")
+
+
 async def test_health_and_other_requests(serve: Serve) -> None:
     server = await serve()
     status, body = await http(server.port, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")

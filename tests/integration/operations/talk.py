@@ -23,6 +23,7 @@ class Talk:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self._unread: list[Message] = []
+        self._pings = 0
 
     async def send(self, *messages: bytes | Message) -> None:
         """Send messages in one frame."""
@@ -33,9 +34,21 @@ class Talk:
         """The next message that is no ping."""
         with anyio.fail_after(_DEADLINE_S):
             while not self._unread:
-                lines = str(await self.socket.recv()).split("\n")
-                self._unread += [m for m in map(json.loads, lines) if m.get("type") != "ping"]
+                await self._receive()
         return self._unread.pop(0)
+
+    async def pinged(self) -> None:
+        """Wait for a ping; what else comes is kept for `next`."""
+        before = self._pings
+        with anyio.fail_after(_DEADLINE_S):
+            while self._pings == before:
+                await self._receive()
+
+    async def _receive(self) -> None:
+        messages = [json.loads(line) for line in str(await self.socket.recv()).split("\n")]
+        unread = [m for m in messages if m.get("type") != "ping"]
+        self._unread += unread
+        self._pings += len(messages) - len(unread)
 
     async def upload(self, *messages: bytes) -> None:
         """Send content for as many CoValues and wait until all of it is acknowledged."""

@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.integration.sync.stage import Band, Client, Message, edit, known, stage
+from server.store.memory import MemoryStore
+from tests.integration.sync.stage import Band, Client, GatedStore, Message, edit, known, stage
 from tests.signing import Account, content, extend, group, owned_map, set_role
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +235,37 @@ async def test_many_sessions_of_many_authors() -> None:
             pass
         await read_everything(bob, band.map.id, 151)
         await bob.nothing()
+
+
+async def test_what_is_not_durable_yet_holds_up_only_what_depends_on_it() -> None:
+    store = GatedStore(MemoryStore())
+    band, other = Band(), Band("other")
+    async with stage(store) as running:
+        alice, bob = running.client(), running.client()
+        await alice.upload(*band.first(), *other.first())
+        store.shut()
+        guest = Account.named("guest")
+        opening = band.group_session.append(set_role(guest.id, "reader", made_at=9))
+        alice.send(
+            content(guest, {}, with_header=True),
+            content(band.group, {band.group_session.id: opening}),
+        )
+        await store.waiting.wait()
+        bob.load(band.map.id)
+        bob.load(other.map.id)
+        found = [await bob.next()]
+        while found[-1]["id"] != other.map.id:
+            found.append(await bob.next())
+        assert {m["id"] for m in found}.isdisjoint({band.group.id, band.map.id})
+        # More is appended and asked for before it is there.
+        alice.send(band.edit("second"))
+        bob.load(band.group.id)
+        store.gate.set()
+        by_id: dict[str, list[Message]] = {}
+        while len(transactions(by_id.get(band.map.id, []), band.session.id)) < 2:
+            message = await bob.next()
+            if message["action"] == "content":
+                by_id.setdefault(message["id"], []).append(message)
+        order = list(by_id)
+        assert order.index(guest.id) < order.index(band.group.id) < order.index(band.map.id)
+        assert len(transactions(by_id[band.group.id], band.group_session.id)) == 2
