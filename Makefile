@@ -30,8 +30,8 @@ unit: $(STAMPS)/test  ## Only the tests that need no Node
 	$(BIN)/python -m pytest tests/unit tests/integration tests/conformance tests/fuzz \
 		tests/simulation tests/crash $(ARGS)
 
-long: $(STAMPS)/test  ## The long modes: 1,000 kills, 20,000 power losses and simulated worlds (two hours)
-	$(BIN)/python -m pytest tests/crash --kills 1000 --power-losses 20000
+long: $(STAMPS)/test  ## The long modes: kills, power losses, 1 GB, simulated worlds (two hours)
+	$(BIN)/python -m pytest tests/crash --kills 1000 --power-losses 20000 --megabytes 1000
 	$(BIN)/python -m pytest tests/simulation --runs 20000
 
 fuzz: $(STAMPS)/fuzz  ## Look for inputs that break a decoder or the node (ARGS='--seconds 60 header')

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from protocol.canonical import canonical_json
-from protocol.errors import InvalidHeader, InvalidId, MalformedMessage, ProtocolError, shown
+from protocol.errors import InvalidHeader, InvalidId, ProtocolError, shown
 from protocol.ids import is_agent_id, is_covalue_id, short_hash, signer_key
 
 Priority = Literal[0, 3, 6]
@@ -82,12 +82,16 @@ def parse_header(covalue_id: str, raw: bytes) -> Header:
 def stored_header(covalue_id: str, canonical: bytes) -> Header:
     """The header of a canonical text that was checked before it was stored.
 
-    Raises `MalformedMessage` if it is not that text any more.
+    Raises `InvalidHeader` if it is not that text any more.
     """
     actual = "co_z" + short_hash(canonical)
     if actual != covalue_id:
-        raise MalformedMessage(f"the stored header of {covalue_id} is damaged: it is {actual}'s")
-    return _header(covalue_id, canonical, msgspec.json.decode(canonical))
+        raise InvalidHeader(f"the stored header of {covalue_id} is damaged: it is that of {actual}")
+    try:
+        value = msgspec.json.decode(canonical)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise InvalidHeader(f"the stored header of {covalue_id} is no JSON: {error}") from None
+    return _header(covalue_id, canonical, value)
 
 
 def _check_members(covalue_id: str, value: dict[str, Any]) -> None:

@@ -224,7 +224,8 @@ class Acceptance:
             # An author that is no account (it cannot be, in a sound store) verifies nothing.
             signer = self._signer(parse_session_id(session).author) or bytes(32)
             chain = await rehash(self._reads, covalue.id, session, covalue.counts.get(session, 0))
-            covalue.writers[session] = Writer(chain, signer)
+            if session not in covalue.cut:
+                covalue.writers[session] = Writer(chain, signer)
 
     def _signer(self, author: str) -> bytes | None:
         """The public key of an author's sessions; `None` if it is no account."""
@@ -368,6 +369,8 @@ class Acceptance:
         if change.erase:
             covalue.erased = True
         for chunk in change.chunks:
+            if chunk.session in covalue.cut:
+                continue
             if not covalue.deleted or chunk.session[-1] == "$":
                 covalue.durable[chunk.session] = chunk.first + chunk.count
         self._acks.settled(covalue, acks)

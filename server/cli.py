@@ -16,6 +16,7 @@ from server.administration import add_commands, administer
 from server.config import ENVIRONMENT_PREFIX, default, load_settings, meaning
 from server.errors import BadSettings, ServerError
 from server.service import serve
+from server.verify.command import main as verify
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,12 +45,22 @@ def _parser() -> _Parser:
             default=argparse.SUPPRESS,
             help=meaning(name),
         )
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--config", metavar="FILE", help="TOML file with settings", default=argparse.SUPPRESS
     )
     _add_options(common, ("db",))
     add_commands(commands, common)
+    checking = commands.add_parser(
+        "verify",
+        parents=[common],
+        help="check a database, byte by byte; exit code 65 if it is damaged",
+        description="Check every header, hash, signature and row of a database. It is only read.",
+    )
+    checking.add_argument("file", nargs="?", metavar="DB", help="instead of --db")
+    checking.add_argument(
+        "--all", action="store_true", help="prove everything again, also what earlier runs proved"
+    )
     return parser
 
 
@@ -74,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             chosen = {"db": given["db"]} if "db" in given else {}
             settings = load_settings(chosen, os.environ, config)
             log.configure("warning", settings.log_format)
+            if parsed.command == "verify":
+                sys.exit(verify(parsed.file or settings.db, fresh=parsed.all))
             sys.exit(anyio.run(administer, parsed, settings))
         given = {n: value for n, value in given.items() if n not in ("command", "config")}
         if "db" in given and given.get("in_memory"):

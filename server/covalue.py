@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
+from protocol.errors import ProtocolError
 from protocol.header import Header, stored_header
 from protocol.ids import parse_session_id
 from protocol.known_state import Sessions
 from protocol.messages import Content, Known, Load
 from protocol.session_log import Chain
+from server.errors import StoreDamaged
 from server.outbox import LANE_OF_PRIORITY
 from server.peer import Peer
 from server.store.interface import StoredCoValue
@@ -52,6 +54,22 @@ class Parked:
     """On the node's clock, in s."""
 
 
+def _sound_header(covalue_id: str, stored: StoredCoValue) -> Header:
+    """The header, if all that is stored beside it can be what was stored."""
+    if why := stored.damaged.get(""):
+        raise StoreDamaged(why)
+    if not isinstance(stored.header, bytes):
+        raise StoreDamaged("its header is no text")
+    header = stored_header(covalue_id, stored.header)
+    sessions = (*stored.sessions, *stored.damaged)
+    # A deletion erases all else in the commit that stores it, so the two prove each other.
+    if any(parse_session_id(s).deletes != stored.deleted for s in sessions):
+        raise StoreDamaged("whether it is deleted does not fit the sessions that it has")
+    if stored.deleted and not sessions:
+        raise StoreDamaged("it is deleted, and the delete session is missing")
+    return header
+
+
 Acks: TypeAlias = dict[Peer, bool]
 """Who is to be told the known state, and whether as a correction."""
 
@@ -63,6 +81,7 @@ class CoValue:
         "acks",
         "busy",
         "counts",
+        "cut",
         "deleted",
         "dependencies",
         "durable",
@@ -70,6 +89,7 @@ class CoValue:
         "header",
         "id",
         "inbox",
+        "lost",
         "named",
         "parked",
         "pending",
@@ -92,6 +112,10 @@ class CoValue:
         self.deleted = False
         self.erased = False
         """Whether it is deleted on disk, too."""
+        self.lost = False
+        """Whether what the store has of it is damaged as a whole: nothing is sent or taken."""
+        self.cut: set[str] = set()
+        """Sessions that are damaged where their count ends: sent up to there, not extended."""
         self.counts: Sessions = {}
         """Transactions per session, those included that are not durable yet."""
         self.durable: Sessions = {}
@@ -158,11 +182,20 @@ class CoValue:
         self.subscribers[peer].lane = lane
 
     def fill(self, stored: StoredCoValue | None) -> None:
-        """Take in what the store knows (`None`: nothing)."""
+        """Take in what the store knows (`None`: nothing).
+
+        Raises `StoreDamaged`, and is lost, if that cannot be what was stored.
+        """
         self.resident = True
         if stored is None:
             return
-        self.header = stored_header(self.id, stored.header)
+        try:
+            header = _sound_header(self.id, stored)
+        except (ProtocolError, StoreDamaged) as error:
+            self.lost = True
+            raise StoreDamaged(str(error), self.id) from None
+        self.header = header
+        self.cut = set(stored.damaged)
         self.deleted = self.erased = stored.deleted
         self.counts = stored.sessions
         self.durable = dict(stored.sessions)
@@ -185,11 +218,24 @@ class CoValue:
         self.counts = {s: n for s, n in self.counts.items() if parse_session_id(s).deletes}
         self.durable = {s: n for s, n in self.durable.items() if parse_session_id(s).deletes}
         self.writers.clear()
+        self.cut = {s for s in self.cut if parse_session_id(s).deletes}
+
+    def cut_at(self, session: str, index: int) -> None:
+        """A session was found to be damaged from its transaction `index` on."""
+        self.cut.add(session)
+        self.writers.pop(session, None)
+        for counts in (self.counts, self.durable):
+            if index < counts.get(session, 0):
+                counts[session] = index
+            if not counts.get(session):
+                counts.pop(session, None)
 
     def release(self) -> None:
         """Let go of everything that can be had again from the store."""
         self.resident = False
         self.header = None
+        self.lost = False
+        self.cut = set()
         self.counts = {}
         self.durable = {}
         self.dependencies = set()

@@ -19,6 +19,7 @@ import structlog
 from protocol.content import Chunk, PieceBuilder, without_first
 from protocol.known_state import Sessions, lacking
 from server.covalue import CoValue
+from server.errors import StoreDamaged
 from server.journal import Journal
 from server.outbox import LANE_OF_PRIORITY
 from server.peer import Peer
@@ -279,7 +280,7 @@ class Delivery:
             for wanted, chunk in rows:
                 yield (wanted.covalue, wanted.session), chunk
             if not rows:
-                return
+                return  # What is missing is noted by whoever waits for it.
             last, chunk = rows[-1]
             del ranges[: ranges.index(last)]
             if chunk.first + chunk.count < last.stop:
@@ -294,7 +295,6 @@ class Delivery:
         if chunk.first + chunk.count <= held:
             return
         if chunk.first > held:
-            log.error("store.gap", covalue=job.covalue.id, session=chunk.session, index=held)
             return
         if chunk.first < held:
             chunk = without_first(chunk, held - chunk.first)
@@ -303,11 +303,17 @@ class Delivery:
 
     def _finish(self, job: _Job) -> None:
         subscription, covalue = job.subscription, job.covalue
+        damaged = self._note_missing(job)
         self._send(job, job.builder.end())
         if job.answer and not job.sent:
             self._answer(covalue, self._peer)
         complete = not lacking(job.known, job.target)
-        if complete and subscription.tail is not None:
+        if damaged:
+            # What was kept meanwhile may not follow what was sent; and what does is in the store.
+            subscription.tail = None
+            if not subscription.settle(covalue.counts):
+                self.request(covalue)
+        elif complete and subscription.tail is not None:
             for piece in subscription.tail:
                 self._peer.send(subscription, piece)
             subscription.known = subscription.tail = None
@@ -317,6 +323,29 @@ class Delivery:
             self.request(covalue)
         else:
             subscription.tail = None
+
+    def _note_missing(self, job: _Job) -> bool:
+        """Whether the store did not have all that was to be sent, because it is damaged.
+
+        What was announced of it, and has not been sent yet, is taken back.
+        """
+        covalue = job.covalue
+        if covalue.deleted:
+            return False
+        short = {
+            session: held
+            for session, count in job.target.items()
+            if (held := job.built.get(session, job.known.get(session, 0))) < count
+        }
+        for session, held in short.items():
+            if held < covalue.counts.get(session, 0):
+                why = "transactions are missing"
+                self._reads.note(StoreDamaged(why, covalue.id, session, held))
+            if held > job.known.get(session, 0):
+                job.target[session] = held
+            else:
+                del job.target[session]
+        return bool(short)
 
     def _send(self, job: _Job, piece: bytes | None) -> None:
         if piece is not None:

@@ -6,8 +6,9 @@
         ├── BadSettings        64  a setting that is unknown, malformed, unsafe or contradictory
         ├── PortUnavailable    69  the address cannot be listened on
         └── StoreError         74  the database cannot be used
-            ├── ForeignDatabase    65  the file is not a bandstand database, or is damaged
+            ├── ForeignDatabase    65  the file is not a bandstand database
             ├── NewerDatabase      65  the file was written by a newer bandstand
+            ├── StoreDamaged       65  what is stored is damaged, as a whole or in one place
             └── StoreUnavailable   74  a write or read failed now and may succeed later
 
 Exit codes are those of BSD's sysexits.h.
@@ -54,7 +55,7 @@ class StoreError(ServerError):
 
 
 class ForeignDatabase(StoreError):
-    """The file is not a bandstand database, or is damaged."""
+    """The file is not a bandstand database."""
 
     exit_code = 65
 
@@ -63,6 +64,19 @@ class NewerDatabase(StoreError):
     """The file was written by a newer bandstand."""
 
     exit_code = 65
+
+
+class StoreDamaged(StoreError):
+    """What is stored is not what was stored: the whole file, or one place in it."""
+
+    exit_code = 65
+
+    def __init__(self, why: str, covalue: str = "", session: str = "", index: int = 0) -> None:
+        """`session` is damaged from its transaction `index` on; empty: the whole CoValue is."""
+        super().__init__(why)
+        self.covalue = covalue
+        self.session = session
+        self.index = index
 
 
 class StoreUnavailable(StoreError):

@@ -82,8 +82,11 @@ def parse_content(covalue: CoValue, header: Header | None, item: Item, message: 
     """Decode a message against what is known of its CoValue.
 
     `header` is the one that earlier content of this turn brought. Raises `InvalidHeader` if the
-    CoValue is new and the message's header is not its own.
+    CoValue is new and the message's header is not its own, and `ProtocolError` if what is stored
+    of it is damaged.
     """
+    if covalue.lost:
+        raise ProtocolError("what is stored of it is damaged: nothing can be added")
     known = covalue.header
     if known is None:
         if header is None and isinstance(message.header, msgspec.Raw):
@@ -94,6 +97,8 @@ def parse_content(covalue: CoValue, header: Header | None, item: Item, message: 
         return parsed
     for session, raw in message.new.items():
         try:
+            if session in covalue.cut:
+                raise ProtocolError(f"{session} is damaged: nothing can be added")
             entry = _parse_session(covalue, item.peer, session, raw, known.is_group)
         except ProtocolError as error:
             parsed.errors.append(error)

@@ -10,6 +10,7 @@ import structlog
 from protocol.dependencies import map_sets
 from protocol.roles import Group
 from protocol.transaction import Transaction
+from server.errors import StoreDamaged
 from server.journal import Journal
 from server.residents import Residents
 from server.store.interface import Range
@@ -37,6 +38,8 @@ class Judge:
         while wanted and len(groups) < _GROUPS:
             covalue_id = wanted.pop()
             parents = await self._read(covalue_id, groups)
+            if parents is None:
+                return False
             wanted |= parents - groups.keys()
         group = groups.get(group_id)
         try:
@@ -45,9 +48,14 @@ class Judge:
             log.warning("group.too_deep", covalue=group_id, groups=len(groups))
             return False
 
-    async def _read(self, covalue_id: str, groups: dict[str, Group]) -> set[str]:
-        """Add the group to `groups`; return what it ever named as a parent."""
+    async def _read(self, covalue_id: str, groups: dict[str, Group]) -> set[str] | None:
+        """Add the group to `groups`; return what it ever named as a parent.
+
+        `None` if it is damaged: what is missing may be what took a role away.
+        """
         async with self._residents.held([covalue_id]) as (covalue,):
+            if covalue.lost or covalue.cut:
+                return None
             if covalue.header is None or not covalue.header.is_group:
                 return set()
             await self._journal.settled(covalue.ticket)
@@ -60,7 +68,10 @@ class Judge:
                         [Range(covalue_id, session, len(transactions), count)], _READ_BYTES
                     )
                     if not rows:
-                        break
+                        index = len(transactions)
+                        why = "transactions are missing"
+                        self._reads.note(StoreDamaged(why, covalue_id, session, index))
+                        return None
                     for _, chunk in rows:
                         texts = _decode(b"[" + chunk.data + b"]")
                         transactions += texts[len(transactions) - chunk.first :]

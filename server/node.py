@@ -34,6 +34,7 @@ from server.acks import Acknowledger
 from server.backpressure import Backpressure
 from server.covalue import CoValue, Item
 from server.delivery import Delivery
+from server.errors import StoreDamaged
 from server.journal import Journal
 from server.judgement import Judge
 from server.limits import Limits
@@ -63,7 +64,8 @@ class Node:
     ) -> None:
         """`clock` gives seconds, `call_soon` runs a function in the loop's next turn."""
         self.limits = limits
-        self._reads = PatientReads(store)
+        self.reads = PatientReads(store, self._found_damage)
+        """What the store has, and where it was found to be damaged."""
         self._tasks: TaskGroup | None = None
         self._draining = False
         self._deliveries: dict[Peer, Delivery] = {}
@@ -71,7 +73,7 @@ class Node:
         self._acks = Acknowledger(Reconciler.answered)
         self.journal = Journal(store, self._acks.flush)
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
-        self.residents = Residents(self._reads, limits.memory_bytes, self._turns.add)
+        self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
         self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
         self._parking = Parking(
             limits,
@@ -82,10 +84,10 @@ class Node:
             self.residents.peek,
         )
         self._acceptance = Acceptance(
-            self._reads,
+            self.reads,
             self.residents,
             self.journal,
-            Judge(self.residents, self.journal, self._reads),
+            Judge(self.residents, self.journal, self.reads),
             self._parking,
             self._acks,
             self._backpressure,
@@ -108,7 +110,7 @@ class Node:
     @property
     def unreadable(self) -> bool:
         """Whether something that was to be read could not be read yet."""
-        return self._reads.waiting > 0 or bool(self.residents.unreadable)
+        return self.reads.waiting > 0 or bool(self.residents.unreadable)
 
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
@@ -131,7 +133,7 @@ class Node:
     def connect(self, peer: Peer) -> None:
         """A peer is there."""
         self._deliveries[peer] = Delivery(
-            peer, self.residents, self.journal, self._reads, self._acks.ask, self._start
+            peer, self.residents, self.journal, self.reads, self._acks.ask, self._start
         )
         self._backpressure.join(peer)
 
@@ -262,7 +264,7 @@ class Node:
         subscription.replace(message.header, message.sessions)
         if covalue.header is None:
             # Who says that it holds what is not here is asked to send it.
-            self._acks.ask(covalue, peer, correction=message.header)
+            self._acks.ask(covalue, peer, correction=message.header and not covalue.lost)
             subscription.replace(False, {})
             return
         if covalue.deleted:
@@ -311,6 +313,11 @@ class Node:
 
     def _correct(self, covalue: CoValue, peer: Peer) -> None:
         self._acks.ask(covalue, peer, correction=True)
+
+    def _found_damage(self, damage: StoreDamaged) -> None:
+        covalue = self.residents.peek(damage.covalue)
+        if covalue is not None and damage.session and covalue.resident:
+            covalue.cut_at(damage.session, damage.index)
 
     def _after_turn(self) -> None:
         self.residents.trim()

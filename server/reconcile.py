@@ -43,6 +43,8 @@ class Reconciler:
         async with self._residents.held(values) as covalues:
             await self._journal.settled(max((c.ticket for c in covalues), default=0))
             for covalue in covalues:
+                if covalue.lost:
+                    continue  # Nothing of it could be taken.
                 exists = covalue.header is not None
                 if not exists or sessions_hash(covalue.durable) != values[covalue.id]:
                     asked.add(covalue.id)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import structlog
-
 from protocol.content import split_transactions
 from protocol.session_log import Chain
+from server.errors import StoreDamaged
 from server.store.interface import Range
 from server.store.patient import PatientReads
-
-log: Final = structlog.get_logger(__name__)
 
 _READ_BYTES: Final = 4 * 1024 * 1024
 
@@ -29,6 +26,6 @@ async def rehash(reads: PatientReads, covalue_id: str, session: str, count: int)
                 chain.extend(split_transactions(chunk.data))
                 held += chunk.count
         if not rows or rows[-1][1].first + rows[-1][1].count != held:
-            log.error("store.gap", covalue=covalue_id, session=session, index=held)
+            reads.note(StoreDamaged("transactions are missing", covalue_id, session, held))
             break
     return chain

@@ -10,9 +10,8 @@ from typing import Final
 import anyio
 import structlog
 
-from protocol.errors import MalformedMessage
 from server.covalue import CoValue
-from server.errors import StoreUnavailable
+from server.errors import StoreDamaged, StoreUnavailable
 from server.store.patient import PatientReads
 
 log: Final = structlog.get_logger(__name__)
@@ -140,9 +139,12 @@ class Residents:
         for covalue in batch:
             try:
                 covalue.fill(stored.get(covalue.id))
-            except MalformedMessage as error:
-                log.error("store.damaged", covalue=covalue.id, error=str(error))
-                covalue.fill(None)
+            except StoreDamaged as damage:
+                self._reads.note(damage)
+            for session in covalue.cut:
+                index = covalue.counts.get(session, 0)
+                why = stored[covalue.id].damaged[session]
+                self._reads.note(StoreDamaged(why, covalue.id, session, index))
             self.touch(covalue)
             self._on_resident(covalue)
         self._loaded.set()

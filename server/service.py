@@ -115,14 +115,20 @@ async def _control(settings: Settings, door: Door, gateway: Gateway) -> AsyncIte
 
 
 def _health(node: Node, door: Door) -> dict[str, Any]:
-    failure, reason = node.journal.failure, unready(node, anyio.current_time())
+    reason = unready(node, anyio.current_time())
+    store = "ok"
+    if node.journal.failure is not None or reason == "store":
+        store = "unavailable"
+    elif node.reads.damaged:
+        store = "damaged"
     return {
-        "status": "ok" if reason is None else "degraded",
+        "status": "ok" if store == "ok" and reason is None else "degraded",
         "version": version("bandstand"),
         "peers": node.peers,
         "covalues_in_memory": len(node.residents),
         "memory_bytes": node.residents.size,
-        "store": "ok" if failure is None and reason != "store" else "unavailable",
+        "store": store,
+        "damaged": len(node.reads.damaged),
         "auth": door.status(),
         "counters": dict(node.counters),
     }

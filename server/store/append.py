@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from protocol.content import Chunk
+from server.store.checksum import checksum
 from server.store.interface import Change
 
 COUNT: Final = (
@@ -22,7 +22,7 @@ COUNT: Final = (
 _REMEMBERED: Final = 20_000
 _MOST_ROWS: Final = 64
 
-_Row = tuple[int, int, int, str, bytes]
+_Row = tuple[int, int, int, str, bytes, bytes]
 
 
 class _Conflict(Exception):
@@ -103,7 +103,11 @@ class Appender:
                 place = _find(connection, covalue, chunk.session)
             if chunk.first != place.end:
                 raise _Conflict
-            self._append(covalue, place, chunk)
+            self._places[covalue, chunk.session] = _Place(place.session, chunk.first + chunk.count)
+            digest = checksum(change.covalue, chunk)
+            self._rows.append(
+                (place.session, chunk.first, chunk.count, chunk.signature, chunk.data, digest)
+            )
 
     def _covalue(self, connection: sqlite3.Connection, change: Change) -> int:
         """The CoValue's row, made if the change brings its header."""
@@ -122,10 +126,6 @@ class Appender:
             assert covalue is not None
         self._covalues[change.covalue] = covalue
         return covalue
-
-    def _append(self, covalue: int, place: _Place, chunk: Chunk) -> None:
-        self._rows.append((place.session, chunk.first, chunk.count, chunk.signature, chunk.data))
-        self._places[covalue, chunk.session] = _Place(place.session, chunk.first + chunk.count)
 
     def _write_rows(self, connection: sqlite3.Connection) -> None:
         """Insert what was gathered, 64, 32, … rows a statement.
@@ -151,7 +151,7 @@ class Appender:
 
 
 _INSERT: Final = {
-    2**power: f"INSERT INTO chunks VALUES {', '.join(['(?, ?, ?, ?, ?)'] * 2**power)}"
+    2**power: f"INSERT INTO chunks VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * 2**power)}"
     for power in range(_MOST_ROWS.bit_length())
 }
 

@@ -25,6 +25,8 @@ class StoredCoValue:
     sessions: Sessions
     dependencies: set[str]
     """Members and parents named by a group's transactions; others follow from the header."""
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Why its sessions are damaged, from the counts in `sessions` on; under `""`, all of it."""
 
 
 @dataclass(slots=True)
@@ -65,7 +67,8 @@ class Store(Protocol):
         """Chunks that cover the ranges, in their order, until `limit` bytes are reached.
 
         The first chunk of a range may begin before its start and the last may end past its stop. At
-        least one chunk comes back if there is any. Raises `StoreUnavailable`.
+        least one chunk comes back if there is any. What is damaged never comes back: chunks end
+        before it. Raises `StoreDamaged` if it comes first, and `StoreUnavailable`.
         """
 
     async def commit(self, changes: Sequence[Change]) -> list[bool]:

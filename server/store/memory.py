@@ -37,6 +37,8 @@ class MemoryStore:
             for chunk in chunks[begin:]:
                 if chunk.first >= wanted.stop:
                     break
+                if chunk.first + chunk.count <= wanted.start:
+                    continue
                 found.append((wanted, chunk))
                 size += len(chunk.data)
                 if size >= limit:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from server.errors import ForeignDatabase, NewerDatabase
+from server.errors import ForeignDatabase, NewerDatabase, StoreDamaged
 
 APPLICATION_ID: Final = 0x62646E64  # "bdnd"
 
@@ -90,14 +90,21 @@ CREATE TABLE denials (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final = [_VERSION_1, _VERSION_2]
+# NULL in chunks that an older version stored: those are held against their signatures by
+# `bandstand verify` alone.
+_VERSION_3: Final = """
+ALTER TABLE chunks ADD COLUMN checksum BLOB;
+"""
+
+MIGRATIONS: Final = [_VERSION_1, _VERSION_2, _VERSION_3]
 """Each entry takes a file from the version that is its index to the next one."""
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
     """Create or migrate the file behind `connection`, all or nothing.
 
-    Raises `ForeignDatabase` if the file holds something else and `NewerDatabase` if its version is
+    Raises `ForeignDatabase` if the file holds something else, `StoreDamaged` if SQLite cannot read
+    it, and `NewerDatabase` if its version is
     one that this release does not know.
     """
     try:
@@ -107,6 +114,11 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     except sqlite3.OperationalError:
         raise  # Locked, or unreadable now: that says nothing about what it is.
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+            raise StoreDamaged(
+                f"{path} is damaged or cut off ({error}); restore a backup, or see what is left:"
+                " bandstand verify"
+            ) from None
         raise ForeignDatabase(
             f"{path} is no SQLite database ({error}); name another file"
         ) from None

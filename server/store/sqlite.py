@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -19,10 +19,12 @@ import anyio
 import msgspec
 
 from protocol.content import Chunk
-from server.errors import StoreError, StoreUnavailable
-from server.store.append import COUNT, Appender
+from server.errors import StoreDamaged, StoreError, StoreUnavailable
+from server.store.append import Appender
+from server.store.damage import is_cut_off, is_damage, sound_count, why_not_sound, why_not_whole
 from server.store.interface import Change, Range, StoredCoValue
 from server.store.schema import prepare
+from server.store.wal import lost_commits
 
 T = TypeVar("T")
 
@@ -58,6 +60,11 @@ class SqliteStore:
         Raises `StoreError`: it cannot be opened or written, is another program's, or is newer.
         """
         lock = _lock(path)
+        try:
+            _check_file(path)
+        except BaseException:
+            os.close(lock)
+            raise
         writer = _Thread(partial(_connect, path), 64)
         reader = _Thread(partial(_connect, path, readonly=True), 64)
         # To its end even if cancelled: neither threads nor the lock may outlive the attempt.
@@ -122,6 +129,24 @@ def _lock(path: str) -> int:
     return lock
 
 
+def _check_file(path: str) -> None:
+    try:
+        cut_off, lost = is_cut_off(path), lost_commits(path)
+    except (sqlite3.Error, OSError):
+        return  # Opening it to write says why.
+    if cut_off:
+        raise StoreDamaged(
+            f"{path} is cut off: it is shorter than it says; restore a backup, or see what is left:"
+            " bandstand verify"
+        )
+    if lost:
+        raise StoreDamaged(
+            f"{path}-wal is damaged: {lost} commits behind the damage cannot be read. Copy both"
+            " files; then restore a backup, or go on with what can be read:"
+            f" sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+        )
+
+
 def _connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=64
@@ -146,6 +171,24 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _load(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
+    try:
+        return _load_together(connection, ids)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+    # One by one, so that a damaged page costs nobody but those that stand on it.
+    found: dict[str, StoredCoValue] = {}
+    for covalue in ids:
+        try:
+            found |= _load_together(connection, [covalue])
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            found[covalue] = StoredCoValue(b"", False, {}, set(), {"": str(error)})
+    return found
+
+
+def _load_together(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
     # In one transaction: a commit between the statements must not show in some of them only.
     connection.execute("BEGIN")
     try:
@@ -166,12 +209,21 @@ def _load_all(connection: sqlite3.Connection, ids: list[str]) -> dict[str, Store
         for key, covalue_id, header, deleted in rows
     }
     keys = (_IDS(list(by_key)).decode(),)
-    for key, session, count in connection.execute(
-        f"SELECT covalue, id, {COUNT} FROM sessions s"
-        " WHERE covalue IN (SELECT value FROM json_each(?)) ORDER BY key",
+    for key, session, own_key, *last in connection.execute(
+        "SELECT s.covalue, s.id, s.key, c.first, c.count, c.signature, substr(c.checksum, 1, 8)"
+        " FROM sessions s LEFT JOIN chunks c ON c.session = s.key"
+        " AND c.first = (SELECT max(first) FROM chunks WHERE session = s.key)"
+        " WHERE s.covalue IN (SELECT value FROM json_each(?)) ORDER BY s.key",
         keys,
     ):
-        by_key[key][1].sessions[session] = count
+        covalue_id, stored = by_key[key]
+        why = why_not_sound(covalue_id, session, *last)
+        count = last[0] + last[1] if why is None else 0
+        if why is not None:
+            stored.damaged[session] = why
+            count = sound_count(connection, covalue_id, session, own_key)
+        if count:
+            stored.sessions[session] = count
     for key, dependency in connection.execute(
         "SELECT covalue, id FROM dependencies WHERE covalue IN (SELECT value FROM json_each(?))",
         keys,
@@ -186,18 +238,47 @@ def _read(
     found: list[tuple[Range, Chunk]] = []
     size = 0
     for wanted in ranges:
-        rows = connection.execute(
-            "SELECT c.first, c.count, c.signature, c.data"
-            " FROM sessions s JOIN chunks c ON c.session = s.key"
-            " WHERE s.covalue = (SELECT key FROM covalues WHERE id = ?) AND s.id = ?"
-            " AND c.first >= coalesce("
-            "  (SELECT max(first) FROM chunks WHERE session = s.key AND first <= ?), 0)"
-            " AND c.first < ? ORDER BY c.first",
-            (wanted.covalue, wanted.session, wanted.start, wanted.stop),
-        )
-        for first, count, signature, data in rows:
-            found.append((wanted, Chunk(wanted.session, first, count, signature, data)))
-            size += len(data)
-            if size >= limit:
+        held = wanted.start
+        try:
+            for chunk in _read_range(connection, wanted):
+                found.append((wanted, chunk))
+                held = chunk.first + chunk.count
+                size += len(chunk.data)
+                if size >= limit:
+                    return found
+        except sqlite3.DatabaseError as error:
+            if found and is_damage(error):
                 return found
+            if is_damage(error):
+                raise StoreDamaged(str(error), wanted.covalue, wanted.session, held) from None
+            raise
+        except StoreDamaged:
+            if found:
+                return found
+            raise
     return found
+
+
+def _read_range(connection: sqlite3.Connection, wanted: Range) -> Iterator[Chunk]:
+    covalue, session, start, stop = wanted
+    rows = connection.execute(
+        "SELECT c.first, c.count, c.signature, c.data, c.checksum"
+        " FROM sessions s JOIN chunks c ON c.session = s.key"
+        " WHERE s.covalue = (SELECT key FROM covalues WHERE id = ?) AND s.id = ?"
+        " AND c.first >= coalesce("
+        "  (SELECT max(first) FROM chunks WHERE session = s.key AND first <= ?), 0)"
+        " AND c.first < ? ORDER BY c.first",
+        (covalue, session, start, stop),
+    )
+    end: int | None = None
+    for first, count, signature, data, stored in rows:
+        chunk = Chunk(session, first, count, signature, data)
+        why = why_not_whole(covalue, chunk, stored)
+        if why is None and (first > start if end is None else first != end):
+            why, end = "transactions are missing", end or 0
+        if why is not None:
+            known = end is None and isinstance(first, int) and 0 <= first <= start
+            raise StoreDamaged(why, covalue, session, first if known else (end or 0))
+        end = first + count
+        if end > start:
+            yield chunk

@@ -1,7 +1,7 @@
-"""How often to kill and to cut the power, and what came of it.
+"""How often to kill and to cut the power, how large a large file is, and what came of it.
 
-`pytest tests/crash --kills 1000 --power-losses 20000` says how often; the environment variables
-KILLS and POWER_LOSSES do the same.
+`pytest tests/crash --kills 1000 --power-losses 20000 --megabytes 1000` says so; the environment
+variables KILLS, POWER_LOSSES and MEGABYTES do the same.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.crash.shim import Shim, ShimUnavailable
 
 DEFAULT_KILLS = 25
 DEFAULT_POWER_LOSSES = 300
+DEFAULT_MEGABYTES = 50
 
 _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -26,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--power-losses", type=int, default=None, help="how many states after a power loss to open"
     )
+    parser.addoption("--megabytes", type=int, default=None, help="how large a large file is")
 
 
 @pytest.fixture
@@ -40,6 +42,13 @@ def power_losses(pytestconfig: pytest.Config) -> int:
     """How many states after a power loss to open."""
     given = pytestconfig.getoption("power_losses", default=None)
     return int(given or os.environ.get("POWER_LOSSES") or DEFAULT_POWER_LOSSES)
+
+
+@pytest.fixture
+def megabytes(pytestconfig: pytest.Config) -> int:
+    """How large a large file is."""
+    given = pytestconfig.getoption("megabytes", default=None)
+    return int(given or os.environ.get("MEGABYTES") or DEFAULT_MEGABYTES)
 
 
 @pytest.fixture

@@ -59,6 +59,13 @@ class Talk:
             assert message["action"] == "known", message
             waiting.discard(message["id"])
 
+    async def add(self, message: bytes) -> None:
+        """Send content and wait until it is acknowledged; what its CoValue needs is passed over."""
+        await self.send(message)
+        wanted = json.loads(message)["id"]
+        while (answer := await self.next())["id"] != wanted or answer["action"] != "known":
+            pass
+
     async def load(self, covalue: str) -> Message:
         """Ask for what is known of a CoValue and wait for it; dependencies are passed over."""
         await self.send({"action": "load", "id": covalue, "header": False, "sessions": {}})

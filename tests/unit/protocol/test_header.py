@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.canonical import canonical_json
-from protocol.errors import InvalidHeader, MalformedMessage
+from protocol.errors import InvalidHeader
 from protocol.header import Header, parse_header, stored_header
 from protocol.ids import short_hash
 from tests.signing import Account, Json, covalue_id, group, owned_map
@@ -266,5 +266,11 @@ def test_the_order_of_members_does_not_matter(members: list[tuple[str, Any]]) ->
     ids=lambda raw: repr(raw[:30]),
 )
 def test_a_damaged_stored_header_is_told_apart(canonical: bytes) -> None:
-    with pytest.raises(MalformedMessage, match="damaged"):
+    with pytest.raises(InvalidHeader, match="damaged"):
         stored_header(TUNE.id, canonical)
+
+
+def test_a_stored_header_that_is_another_one_is_told_apart() -> None:
+    other = parsed(owned_map(BAND.id, unique="other").header).canonical
+    with pytest.raises(InvalidHeader, match="damaged"):
+        stored_header(TUNE.id, other)
