@@ -16,6 +16,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,16 @@ from server.errors import StoreError
 from server.store import schema
 from server.store.sqlite import SqliteStore
 from tests.crash.disk import Disk, put
-from tests.crash.history import Author, Content, History, content_of, transactions, write
+from tests.crash.history import (
+    Author,
+    Content,
+    History,
+    after,
+    content_of,
+    fits,
+    transactions,
+    write,
+)
 from tests.crash.shim import FULL, IOERR_FSYNC, IOERR_WRITE, Fault, Kind, Operation, Shim
 
 pytestmark = pytest.mark.anyio
@@ -63,11 +73,10 @@ async def live(
     content: Content,
     chance: random.Random,
     *,
-    from_version: int | None = None,
     pragma: str = "PRAGMA synchronous = FULL",
     fault: Fault | None = None,
 ) -> Life:
-    """Write to the file over several openings, the first of which may be an old release's.
+    """Write to the file over two openings, the first of which may have to migrate it.
 
     `pragma` may weaken the store; `fault` is how the disk fails while it is open. Checkpoints come
     sooner than by default, so that there are some.
@@ -77,10 +86,8 @@ async def live(
     shim.record = record
     history: History | None = None
     author = Author(chance, content)
-    for version in (from_version, None):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
-            store = await SqliteStore.open(str(file))
+    for _ in range(2):
+        store = await SqliteStore.open(str(file))
         if history is None:
             history = History(store, lambda: len(record), content)
         history.reopened(store)
@@ -108,6 +115,38 @@ async def crash(
         disk.advance(moment)
         put(folder, disk.crash(chance))
         yield life.history.possible(moment)
+
+
+def old_file(file: Path, chance: random.Random) -> Content:
+    """Make a file of the oldest version. Returns what it holds."""
+    content: Content = {}
+    author = Author(chance, content)
+    for change in [author.change() for _ in range(CHANGES)]:
+        content = after(content, change) if fits(content, change) else content
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.executescript(
+            f"PRAGMA journal_mode = WAL; BEGIN; {schema.MIGRATIONS[0]}"
+            f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = 1; COMMIT;"
+        )
+        connection.execute("BEGIN")
+        insert = connection.execute
+        for covalue, value in content.items():
+            key = insert(
+                "INSERT INTO covalues (id, header, deleted) VALUES (?, ?, ?)",
+                (covalue, value.header, value.deleted),
+            ).lastrowid
+            for each in value.dependencies:
+                insert("INSERT INTO dependencies VALUES (?, ?)", (key, each))
+            for session, held in value.sessions.items():
+                inside = insert(
+                    "INSERT INTO sessions (covalue, id) VALUES (?, ?)", (key, session)
+                ).lastrowid
+                insert(
+                    "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
+                    (inside, 0, held.count, held.signature, held.data),
+                )
+        connection.execute("COMMIT")
+    return content
 
 
 class Failing:
@@ -142,14 +181,13 @@ async def test_nothing_acknowledged_is_lost_when_the_power_fails(
     for number in count():
         if number % LIVES_PER_FILE == 0:
             put(written, {})
-            content: Content = {}
-        version = 1 if number % (2 * LIVES_PER_FILE) == 0 else None
+            old = number % (2 * LIVES_PER_FILE) == 0
+            content: Content = old_file(written / "band.db", chance) if old else {}
         life = await live(
             shim,
             written / "band.db",
             content,
             chance,
-            from_version=version,
             fault=failing if disk == "failing" else None,
         )
         async for possible in crash(life, found, chance, min(left, STATES_PER_LIFE)):
