@@ -160,7 +160,8 @@ def _connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     )
     if readonly:
         connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA mmap_size = 268435456")
+    # Never mapped into memory: a page that the disk cannot read would be a SIGBUS, and the end.
+    connection.execute("PRAGMA mmap_size = 0")
     return connection
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -328,3 +329,19 @@ async def test_a_log_that_a_power_loss_tore_is_no_damage(tmp_path: Path) -> None
     async with damaged(tmp_path) as (server, talk):
         assert (await everything(server, band.map.id))[0] == {band.session.id: 5}
         assert (await health(server.port))["store"] == "ok"
+
+
+async def test_a_file_that_is_cut_off_under_the_server_does_not_end_it(
+    tmp_path: Path, stored: Stored
+) -> None:
+    alice, bob = stored.bands
+    async with damaged(tmp_path) as (server, talk):
+        assert (await everything(server, bob.map.id))[0] == {bob.session.id: EDITS + 1}
+        os.truncate(tmp_path / DB, 40_000)
+        counts, _ = await everything(server, alice.map.id)
+        assert counts.get(alice.session.id, 0) < EDITS
+        await talk.send(
+            {"action": "load", "id": "co_z" + "1" * 19, "header": False, "sessions": {}}
+        )
+        assert (await talk.next())["header"] is False
+        assert (await health(server.port))["store"] == "damaged"
