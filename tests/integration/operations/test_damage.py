@@ -119,6 +119,14 @@ async def test_a_damaged_session_is_neither_promised_nor_extended(
     tmp_path: Path, stored: Stored
 ) -> None:
     alice = stored.bands[0]
+    # After the damaged session comes one that fills several messages.
+    long = alice.account.session("long")
+    text = {"privacy": "trusting", "madeAt": 9, "changes": "x" * 50_000}
+    async with serving(tmp_path, "--db", DB) as server:
+        async with talking(server.url) as talk:
+            for _ in range(5):
+                await talk.add(content(alice.map, {long.id: long.append(text)}))
+        await server.stop()
     change(
         tmp_path,
         "UPDATE chunks SET data = CAST(replace(data, 'xxx', 'xyx') AS BLOB)"
@@ -128,8 +136,8 @@ async def test_a_damaged_session_is_neither_promised_nor_extended(
     )
     async with damaged(tmp_path) as (server, talk):
         counts, told = await everything(server, alice.map.id)
-        assert counts == {alice.session.id: 3}
-        assert all("expectContentUntil" not in m or m["expectContentUntil"] == counts for m in told)
+        assert counts == {alice.session.id: 3, long.id: 5}
+        assert told[0]["expectContentUntil"] == counts
         # Its author knows more, and goes on.
         edit = alice.edit("more")
         await talk.send(edit)
@@ -166,8 +174,18 @@ async def test_a_count_is_acknowledged_only_as_far_as_it_was_written(
         alice.map.id,
         alice.session.id,
     )
-    async with damaged(tmp_path) as (server, _):
+    async with damaged(tmp_path) as (server, talk):
         held = EDITS - 1 if statement.startswith("DELETE") else EDITS
+        if held == EDITS:
+            # Whoever has more is told so at once.
+            claim = {alice.session.id: EDITS + 1}
+            await talk.send(
+                {"action": "load", "id": alice.map.id, "header": True, "sessions": claim}
+            )
+            while (answer := await talk.next())["id"] != alice.map.id:
+                pass
+            assert answer["sessions"] == {alice.session.id: EDITS}
+            assert answer["isCorrection"] is True
         assert (await everything(server, alice.map.id))[0] == {alice.session.id: held}
         await server.logged("store.damaged")
 
