@@ -49,6 +49,8 @@ class _Job:
     built: Sessions = field(default_factory=dict)
     """What is in the builder and not sent yet."""
     sent: bool = False
+    short: bool = False
+    """Whether the store did not have all of it."""
 
     @property
     def is_current(self) -> bool:
@@ -254,6 +256,8 @@ class Delivery:
                     if not superseded:
                         self._add(job, row[1])
                     row = await anext(rows, None)
+                if not superseded:
+                    self._check_whole(job, wanted)
             if self._peer.closed:
                 break
             if superseded:
@@ -303,12 +307,11 @@ class Delivery:
 
     def _finish(self, job: _Job) -> None:
         subscription, covalue = job.subscription, job.covalue
-        damaged = self._note_missing(job)
         self._send(job, job.builder.end())
         if job.answer and not job.sent:
             self._answer(covalue, self._peer)
         complete = not lacking(job.known, job.target)
-        if damaged:
+        if job.short:
             # What was kept meanwhile may not follow what was sent; and what does is in the store.
             subscription.tail = None
             if not subscription.settle(covalue.counts):
@@ -324,28 +327,23 @@ class Delivery:
         else:
             subscription.tail = None
 
-    def _note_missing(self, job: _Job) -> bool:
-        """Whether the store did not have all that was to be sent, because it is damaged.
+    def _check_whole(self, job: _Job, wanted: Range) -> None:
+        """Note if the store did not have all of a range, because it is damaged.
 
         What was announced of it, and has not been sent yet, is taken back.
         """
-        covalue = job.covalue
-        if covalue.deleted:
-            return False
-        short = {
-            session: held
-            for session, count in job.target.items()
-            if (held := job.built.get(session, job.known.get(session, 0))) < count
-        }
-        for session, held in short.items():
-            if held < covalue.counts.get(session, 0):
-                why = "transactions are missing"
-                self._reads.note(StoreDamaged(why, covalue.id, session, held))
-            if held > job.known.get(session, 0):
-                job.target[session] = held
-            else:
-                del job.target[session]
-        return bool(short)
+        covalue, session = job.covalue, wanted.session
+        held = job.built.get(session, job.known.get(session, 0))
+        if held >= wanted.stop or covalue.deleted or self._peer.closed or not job.is_current:
+            return
+        if held < covalue.counts.get(session, 0):
+            why = "transactions are missing"
+            self._reads.note(StoreDamaged(why, covalue.id, session, held))
+        job.short = True
+        if held > wanted.start:
+            job.target[session] = held
+        else:
+            job.target.pop(session, None)
 
     def _send(self, job: _Job, piece: bytes | None) -> None:
         if piece is not None:

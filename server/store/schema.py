@@ -2,7 +2,7 @@
 
     covalues      one row a CoValue: its id, its header's canonical text, whether it is deleted
     sessions      one row a session
-    chunks        consecutive transactions of a session that one signature closes
+    chunks        consecutive transactions of a session that one signature closes, and a checksum
     dependencies  what a group's transactions name
     api_keys, api_key_secrets    who may connect; of secrets, the SHA-256
     usage, denials               what each key has used; sessions that were ended

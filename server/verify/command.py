@@ -40,7 +40,10 @@ def verify(path: str, *, fresh: bool, out: TextIO, err: TextIO) -> int:
     bandstand database.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    return _Run(path, fresh, out, Progress(err)).run()
+    try:
+        return _Run(path, fresh, out, Progress(err)).run()
+    except KeyboardInterrupt:
+        return INTERRUPTED  # Before there was anything to remember, or after it was.
 
 
 class _Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -118,6 +119,14 @@ async def test_a_damaged_session_is_neither_promised_nor_extended(
     tmp_path: Path, stored: Stored
 ) -> None:
     alice = stored.bands[0]
+    # After the damaged session comes one that fills several messages.
+    long = alice.account.session("long")
+    text = {"privacy": "trusting", "madeAt": 9, "changes": "x" * 50_000}
+    async with serving(tmp_path, "--db", DB) as server:
+        async with talking(server.url) as talk:
+            for _ in range(5):
+                await talk.add(content(alice.map, {long.id: long.append(text)}))
+        await server.stop()
     change(
         tmp_path,
         "UPDATE chunks SET data = CAST(replace(data, 'xxx', 'xyx') AS BLOB)"
@@ -127,8 +136,8 @@ async def test_a_damaged_session_is_neither_promised_nor_extended(
     )
     async with damaged(tmp_path) as (server, talk):
         counts, told = await everything(server, alice.map.id)
-        assert counts == {alice.session.id: 3}
-        assert all("expectContentUntil" not in m or m["expectContentUntil"] == counts for m in told)
+        assert counts == {alice.session.id: 3, long.id: 5}
+        assert told[0]["expectContentUntil"] == counts
         # Its author knows more, and goes on.
         edit = alice.edit("more")
         await talk.send(edit)
@@ -165,8 +174,18 @@ async def test_a_count_is_acknowledged_only_as_far_as_it_was_written(
         alice.map.id,
         alice.session.id,
     )
-    async with damaged(tmp_path) as (server, _):
+    async with damaged(tmp_path) as (server, talk):
         held = EDITS - 1 if statement.startswith("DELETE") else EDITS
+        if held == EDITS:
+            # Whoever has more is told so at once.
+            claim = {alice.session.id: EDITS + 1}
+            await talk.send(
+                {"action": "load", "id": alice.map.id, "header": True, "sessions": claim}
+            )
+            while (answer := await talk.next())["id"] != alice.map.id:
+                pass
+            assert answer["sessions"] == {alice.session.id: EDITS}
+            assert answer["isCorrection"] is True
         assert (await everything(server, alice.map.id))[0] == {alice.session.id: held}
         await server.logged("store.damaged")
 
@@ -328,3 +347,19 @@ async def test_a_log_that_a_power_loss_tore_is_no_damage(tmp_path: Path) -> None
     async with damaged(tmp_path) as (server, talk):
         assert (await everything(server, band.map.id))[0] == {band.session.id: 5}
         assert (await health(server.port))["store"] == "ok"
+
+
+async def test_a_file_that_is_cut_off_under_the_server_does_not_end_it(
+    tmp_path: Path, stored: Stored
+) -> None:
+    alice, bob = stored.bands
+    async with damaged(tmp_path) as (server, talk):
+        assert (await everything(server, bob.map.id))[0] == {bob.session.id: EDITS + 1}
+        os.truncate(tmp_path / DB, 40_000)
+        counts, _ = await everything(server, alice.map.id)
+        assert counts.get(alice.session.id, 0) < EDITS
+        await talk.send(
+            {"action": "load", "id": "co_z" + "1" * 19, "header": False, "sessions": {}}
+        )
+        assert (await talk.next())["header"] is False
+        assert (await health(server.port))["store"] == "damaged"

@@ -38,6 +38,7 @@ def test_the_codes_are_those_that_are_documented() -> None:
         "StoreError",
         "ForeignDatabase",
         "NewerDatabase",
+        "StoreDamaged",
         "StoreUnavailable",
     }
 

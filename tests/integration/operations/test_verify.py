@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
-from tests.integration.operations.command import COMMAND, Ended, environment, run, serving
+from tests.integration.operations.command import Ended, run, serving
 from tests.integration.operations.talk import talking
 from tests.integration.sync.stage import Band
 from tests.signing import Account, Agent, Session, content, deletion, session_id
@@ -232,25 +230,6 @@ async def test_it_reads_beside_a_running_server(tmp_path: Path, band: Band) -> N
             assert "37 transactions" in ended.stdout
             await talk.add(band.edit("and on"))
         await server.stop()
-
-
-async def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, band: Band) -> None:
-    # A pipe that nobody reads holds it up in the middle.
-    change(tmp_path, f"UPDATE covalues SET deleted = 1 WHERE key = {MAP}")
-    process = await anyio.open_process(
-        [COMMAND, "verify", DB], cwd=tmp_path, env=environment(), stderr=None
-    )
-    async with process:
-        assert process.stdout is not None
-        said = (await process.stdout.receive()).decode()
-        assert said.startswith("damaged: ")
-        process.send_signal(signal.SIGTERM)
-        code = await process.wait()
-    assert code in (65, 130)
-    ended = await verified(tmp_path)
-    # What was found is found again.
-    assert ended.code == 65
-    assert "deleted and yet has live" in ended.stdout
 
 
 def flip(folder: Path, at: int, length: int = 1) -> None:
