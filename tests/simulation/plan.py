@@ -25,6 +25,11 @@ _HONEST: Final = {
     "doze": 3,
     "wake": 3,
     "reconcile": 2,
+    "lose": 3,
+    "forget": 4,
+    "reinstall": 1,
+    "odd_member": 2,
+    "stall": 3,
 }
 _FAULTY: Final = {
     "connect": 10,
@@ -42,7 +47,9 @@ _FAULTY: Final = {
     "stray_member": 3,
     "junk": 4,
     "lie": 5,
-    "usurp": 3,
+    "usurp": 5,
+    "haunt": 4,
+    "spoil": 6,
     "flood": 1,
     "doze": 4,
     "wake": 2,

@@ -39,14 +39,15 @@ def _check_value(world: World, client: Client, identifier: str, *, reconnected: 
         if held is not None:
             breach("nothing is lost", f"{identifier} of {client.name} is not stored")
         return
-    if (durable.deleted or held.deleted) and not reconnected:
-        return
+    if held.deleted and not durable.deleted and not reconnected:
+        return  # Its own deletion, which was refused, and it has been told nothing else.
     if durable.deleted != held.deleted:
         what = f"{identifier} is deleted: {durable.deleted}, at {client.name}: {held.deleted}"
         breach("all converge", what)
         return
     for session in sorted(held.counts().keys() | durable.counts().keys()):
-        if session not in world.forked and (not held.deleted or session in durable.logs):
+        is_settled = session not in world.forked or not world.has_crashed
+        if is_settled and (not held.deleted or session in durable.logs):
             _check_session(world, client, held, durable, session)
 
 
@@ -98,6 +99,10 @@ def _check_memory(world: World) -> None:
             parked[each.item.peer] = parked.get(each.item.peer, 0) + each.item.size
         if covalue.busy or covalue.pins or covalue.pending or covalue.inbox:
             breach("everything comes to rest", f"{covalue.id} is busy")
+        value = world.disk.values.get(covalue.id)
+        stored = {} if value is None else value.counts()
+        if covalue.resident and not covalue.counts == covalue.durable == stored:
+            breach("memory agrees with the disk", covalue.id)
     for connection in world.process.connections:
         peer = connection.peer
         world.process.check_bounds(connection)

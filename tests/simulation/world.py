@@ -32,6 +32,8 @@ class World:
         """Every value that anybody ever made."""
         self.forked: set[str] = set()
         """Sessions that their author signed twice."""
+        self.has_crashed = False
+        """Whether the server ever lost what it had relayed: who forks may then be believed anew."""
         self.admins: dict[str, dict[str, int]] = {}
         """By group: who is an admin, since when."""
         self.parents: dict[str, dict[str, int]] = {}
@@ -139,6 +141,7 @@ class World:
         if kind == "drain":
             await self.process.drain()
         else:
+            self.has_crashed = True
             await self.process.kill(losing=kind == "power")
         await asyncio.sleep(pause_s)
         self.record.note("server", "starts")
