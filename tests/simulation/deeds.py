@@ -228,8 +228,8 @@ def _aim(world: World, client: Faulty, kind: str, dice: int) -> None:
     if kind == "spoil":
         spoil(world, client, dice)
         return
-    values = world.disk.values.items()
-    value = world.pick([v for v, r in values if r.deleted == (kind == "haunt")], dice >> 3)
+    maps = [r for r in world.disk.values.values() if "group" in r.header["ruleset"]]
+    value = world.pick([r.id for r in maps if r.deleted == (kind == "haunt")], dice >> 3)
     if value is not None:
         getattr(client, kind)(value, dice)
 

@@ -116,7 +116,7 @@ class Faulty(Client):
 
     def stray_member(self, value: str, dice: int) -> None:
         """A group's transaction that names a member who never comes."""
-        stray = Account.named(f"nobody {dice % 5}").id
+        stray = _nobody(dice % 5)
         log = self._session(f"stray {value} {self._next()}")
         run = log.append(set_role(stray, "admin", made_at=self.world.now()))
         self._content(value, {log.id: run.content()})
@@ -166,7 +166,7 @@ class Faulty(Client):
 
     def flood(self, dice: int) -> None:
         """Ask for very much that does not exist, and more than once."""
-        for n in range(1_500):
+        for n in range(800):
             self.send(_asks()[n % 500])
 
     def _wrong(self, promise: str, seen: str) -> None:
@@ -195,6 +195,11 @@ class Faulty(Client):
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+@cache
+def _nobody(number: int) -> str:
+    return Account.named(f"nobody {number}").id
 
 
 @cache

@@ -193,7 +193,8 @@ class Process:
     def check_bounds(self, connection: Connection) -> None:
         """Check what the node keeps of one peer against its limits."""
         peer, knobs = connection.peer, self.knobs
-        if peer.outbox.size > knobs.outbox + 2 * connection.largest + _SLACK:
+        # All that is in hand may be answered at once, each load with a `known`.
+        if peer.outbox.size > knobs.outbox + knobs.held + 2 * connection.largest + _SLACK:
             self._exceeded(peer, "outbox", peer.outbox.size)
         if peer.parked_bytes > knobs.parked:
             self._exceeded(peer, "parked", peer.parked_bytes)

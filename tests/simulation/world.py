@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from functools import cache
 from random import Random
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from tests.simulation.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
 
+_account = cache(Account.named)
 _EPOCH_MS = 1_700_000_000_000
 
 
@@ -45,12 +47,12 @@ class World:
         self.process = Process(loop, random, knobs, self.disk, record)
         self._restarts: set[asyncio.Task[None]] = set()
         self.clients: list[Client] = []
-        accounts = [Account.named(f"simulated {n}") for n in range(knobs.accounts)]
+        accounts = [_account(f"simulated {n}") for n in range(knobs.accounts)]
         for n in range(knobs.honest):
             account = accounts[n % len(accounts)]
             self._join(Client(self, f"device{n}", account))
         for n in range(knobs.faulty):
-            self._join(Faulty(self, f"mallory{n}", Account.named(f"mallory {n}")))
+            self._join(Faulty(self, f"mallory{n}", _account(f"mallory {n}")))
 
     @property
     def honest(self) -> list[Client]:
