@@ -1,6 +1,7 @@
 """How often to kill, and what came of it.
 
-`pytest tests/crash --kills 300` kills 300 times; the environment variable KILLS does the same.
+`pytest tests/crash --kills 300` kills 300 times and `--restarts 20` restarts 20 times; the
+environment variables KILLS and RESTARTS do the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 import pytest
 
 DEFAULT_KILLS = 25
+DEFAULT_RESTARTS = 5
 
 _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -18,6 +20,7 @@ _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The option exists if this folder is named on the command line."""
     parser.addoption("--kills", type=int, default=None, help="how often to kill the server")
+    parser.addoption("--restarts", type=int, default=None, help="how often to restart the server")
 
 
 @pytest.fixture
@@ -25,6 +28,13 @@ def kills(pytestconfig: pytest.Config) -> int:
     """How often to kill the server."""
     given = pytestconfig.getoption("kills", default=None)
     return int(given or os.environ.get("KILLS") or DEFAULT_KILLS)
+
+
+@pytest.fixture
+def restarts(pytestconfig: pytest.Config) -> int:
+    """How often to restart the server."""
+    given = pytestconfig.getoption("restarts", default=None)
+    return int(given or os.environ.get("RESTARTS") or DEFAULT_RESTARTS)
 
 
 @pytest.fixture

@@ -31,7 +31,10 @@ def main() -> int:
     parser.add_argument("--digest", action="store_true", help="print the digest of each trace")
     parser.add_argument("--broken", metavar="BREAK", help="break the node so (see `breaks`)")
     parser.add_argument(
-        "--mutations", nargs="*", metavar="BREAK", help="how soon each break is found; all, or these"
+        "--mutations",
+        nargs="*",
+        metavar="BREAK",
+        help="how soon each break is found; all, or these",
     )
     options = parser.parse_args()
     if options.mutations is not None:

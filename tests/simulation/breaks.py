@@ -5,8 +5,7 @@ longer there raise `Unfitting`: the program was changed, and the break must foll
 """
 
 from __future__ import annotations
-
-import __future__
+import __future__ as future
 
 import inspect
 import textwrap
@@ -103,9 +102,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "dependencies are not stored": (
         Edit("server.acceptance:Acceptance._accept", "list(named)", "[]"),
     ),
-    "do not park": (
-        Edit("server.acceptance:Acceptance._park", "if missing or ", "if False and "),
-    ),
+    "do not park": (Edit("server.acceptance:Acceptance._park", "if missing or ", "if False and "),),
     "no bound on parked bytes": (
         Edit("server.parking:Parking.park", "> self._limits.parked_bytes", "< 0"),
     ),
@@ -228,7 +225,7 @@ def _rewritten(function: FunctionType, edits: list[Edit]) -> CodeType:
         if text.count(edit.old) != 1:
             raise Unfitting(f"{edit.where} has {edit.old!r} {text.count(edit.old)} times")
         text = text.replace(edit.old, edit.new)
-    flags = __future__.annotations.compiler_flag
+    flags = future.annotations.compiler_flag
     made = compile(text, function.__code__.co_filename, "exec", flags=flags, dont_inherit=True)
     return next(
         code
