@@ -145,14 +145,19 @@ class Process:
         self._task = loop.create_task(self._run())
 
     async def start(self) -> None:
-        """Wait until it takes connections."""
+        """Wait until it takes connections, or has ended before."""
         await self._started.wait()
 
     async def kill(self, *, losing: bool) -> None:
         """End it between two instructions. `losing`: what was being written is lost."""
+        if self.alive:
+            self.strike(losing=losing)
+        await asyncio.wait([self._task])
+
+    def strike(self, *, losing: bool) -> None:
+        """End it right now, and leave it to `kill` to wait for what becomes of it."""
         self._end(losing=losing, arriving=lambda: self.random.random())
         self._task.cancel()
-        await asyncio.wait([self._task])
 
     async def drain(self) -> None:
         """End it as the service does: make durable what arrived, say so, close."""
@@ -210,8 +215,11 @@ class Process:
             await self.node.run(task_status=task_status)
             self._settled.set()
 
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(run_node)
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(run_node)
+                self._started.set()
+        finally:
             self._started.set()
 
     def _end(self, *, losing: bool, arriving: Callable[[], float]) -> None:

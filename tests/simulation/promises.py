@@ -112,6 +112,15 @@ def _check_memory(world: World) -> None:
             breach("memory is released", f"{peer.name} is still not read from")
         if peer.parked_bytes != parked.get(peer, 0):
             breach("memory is released", f"{peer.parked_bytes} bytes parked of {peer.name}")
+    peers = {connection.peer for connection in world.process.connections}
+    if node._deliveries.keys() != peers or node._backpressure._peers != peers:
+        breach("nothing is left of who is gone", f"{node.peers} peers, {len(peers)} connections")
+    for covalue in node.residents._records.values():
+        if not covalue.subscribers.keys() <= peers or not covalue.starved <= peers:
+            breach("nothing is left of who is gone", covalue.id)
+    for delivery in node._deliveries.values():
+        if delivery._running or delivery._active or any(delivery._requests):
+            breach("everything comes to rest", f"a delivery to {delivery._peer.name}")
     node.residents.trim()
     is_idle = any(c.resident and c.is_idle for c in node.residents._records.values())
     if is_idle and node.residents.size > world.knobs.memory:

@@ -147,6 +147,13 @@ class World:
             await self.process.kill(losing=kind == "power")
         await asyncio.sleep(pause_s)
         self.record.note("server", "starts")
+        await self._start()
+        while not self.process.alive:
+            # It was ended while it started.
+            await self.process.kill(losing=True)
+            await self._start()
+
+    async def _start(self) -> None:
         self.process = Process(self.loop, self.random, self.knobs, self.disk, self.record)
         await self.process.start()
 
