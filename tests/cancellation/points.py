@@ -71,9 +71,7 @@ class _Counted(Coroutine[Any, Any, Any]):
         self._points.waits(self)
         return waited_for
 
-    def throw(
-        self, kind: Any, value: Any = None, traceback: TracebackType | None = None
-    ) -> Any:
+    def throw(self, kind: Any, value: Any = None, traceback: TracebackType | None = None) -> Any:
         """See `collections.abc.Coroutine`."""
         waited_for = self.inner.throw(kind if value is None else value)
         self._points.waits(self)

@@ -9,7 +9,7 @@ from tests.simulation.plan import Plan, Step
 
 KNOBS: Final = Knobs(
     honest=3,
-    faulty=0,
+    faulty=1,
     accounts=2,
     shuffles=False,
     latency_s=0.001,
@@ -24,12 +24,15 @@ KNOBS: Final = Knobs(
     parked_s=60.0,
     piece=500,
     batch=3,
+    repeats=0.0,
 )
 _SOON: Final = 0.0
 _LATER: Final = 0.5
 _DEEDS: Final = (
     (_SOON, 0, "connect", 0),
     (_SOON, 1, "connect", 0),
+    (_SOON, 3, "connect", 0),
+    (_SOON, 3, "orphan", 0),
     (_SOON, 0, "group", 1),
     (_SOON, 0, "map", 2),
     (_SOON, 0, "edit", 1),
@@ -43,7 +46,10 @@ _DEEDS: Final = (
     (_LATER, 1, "forget", 0),
     (_SOON, 1, "reconcile", 5),
     (_SOON, 2, "doze", 0),
+    (_SOON, 1, "large", 16 * 2 + 1),
     (_SOON, 0, "burst", 11),
+    (_LATER, 2, "forget", 0),
+    (_SOON, 2, "want", 9),
     (_LATER, 2, "wake", 0),
     (_SOON, -1, "break", 1),
     (_SOON, 0, "edit", 6),

@@ -1,4 +1,4 @@
-"""The node is ended, drained, left or robbed of a task at every point where it waits.
+"""The node is ended, drained or left by its peers at every point where it waits.
 
 One world (`scenario`) is run as often as the server's tasks wait in it, and at the n-th wait
 something ends. Then the world heals and comes to rest, and every promise of the simulation holds:
@@ -85,17 +85,9 @@ def _leave(world: World, which: int) -> None:
         connection.vanish(1.0)
 
 
-def _one_task(world: World, task: asyncio.Task[Any]) -> None:
-    """Cancel a task that the node started for a peer or a value, and nothing else."""
-    if "guarded" in str(task.get_coro()):
-        task.cancel()
-        # What that task was to do for its peer stays undone: so it must connect again.
-        _all_leave(world, task)
-
-
 @pytest.mark.parametrize(
     "ending",
-    [_power_loss, _kill, _drain, _one_leaves, _another_leaves, _all_leave, _one_task],
+    [_power_loss, _kill, _drain, _one_leaves, _another_leaves, _all_leave],
     ids=lambda ending: ending.__name__.strip("_"),
 )
 def test_nothing_is_left_wherever_it_ends(ending: Ending) -> None:

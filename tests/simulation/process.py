@@ -42,7 +42,7 @@ class Connection:
         self.is_open = True
         self.largest = 0
         """Bytes of the largest frame that came, and of the largest message that went."""
-        self.up = Wire(loop, random, knobs.latency_s, self._receive)
+        self.up = Wire(loop, random, knobs.latency_s, self._receive, repeats=knobs.repeats)
         self.down = Wire(loop, random, knobs.latency_s, receive, self._flush)
         outbox = WatchedOutbox(self) if is_watched else Outbox(knobs.outbox, self.ready)
         self.peer = Peer(name, outbox, self.up.read, self._close)

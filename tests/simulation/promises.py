@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from server.store import Range
 from tests.simulation.client import Client
 from tests.simulation.disk import at_once, texts_of
@@ -121,6 +123,9 @@ def _check_memory(world: World) -> None:
     for delivery in node._deliveries.values():
         if delivery._running or delivery._active or any(delivery._requests):
             breach("everything comes to rest", f"a delivery to {delivery._peer.name}")
+    for task in asyncio.all_tasks():
+        if "guarded" in task.get_name():
+            breach("everything comes to rest", "a task works on")
     node.residents.trim()
     is_idle = any(c.resident and c.is_idle for c in node.residents._records.values())
     if is_idle and node.residents.size > world.knobs.memory:
