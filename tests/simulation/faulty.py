@@ -76,7 +76,12 @@ class Faulty(Client):
         start = dice % len(texts)
         target = value
         if kind == "transplant":
-            target = self.world.pick(self.world.values, dice >> 8) or value
+            # Not into an account: one that depends on what it wrote cannot come before it.
+            accounts = {client.account.id for client in self.world.clients}
+            target = (
+                self.world.pick([v for v in self.world.values if v not in accounts], dice >> 8)
+                or value
+            )
             start = 0
         transactions = [json.loads(text) for text in texts[start:count]]
         run = {

@@ -1,7 +1,7 @@
 """The network: each connection keeps its own order, and nothing else is certain.
 
-A connection is two wires. A wire delays, repeats, takes only so much before its writer must wait, and can be
-cut anywhere: what was on it arrives up to some message, and the rest never does.
+A connection is two wires. A wire delays, repeats, takes only so much before its writer must wait,
+and can be cut anywhere: what was on it arrives up to some message, and the rest never does.
 """
 
 from __future__ import annotations

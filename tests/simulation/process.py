@@ -44,7 +44,8 @@ class Connection:
         """Bytes of the largest frame that came, and of the largest message that went."""
         self.up = Wire(loop, random, knobs.latency_s, self._receive, repeats=knobs.repeats)
         self.down = Wire(loop, random, knobs.latency_s, receive, self._flush)
-        outbox = WatchedOutbox(self) if is_watched else Outbox(knobs.outbox, self.ready)
+        self._is_watched = is_watched
+        outbox = WatchedOutbox(self)
         self.peer = Peer(name, outbox, self.up.read, self._close)
         process.connections.append(self)
         process.node.connect(self.peer)
@@ -52,7 +53,8 @@ class Connection:
     def watch(self, message: bytes) -> None:
         """A message is on its way to the client."""
         self.largest = max(self.largest, len(message))
-        self._process.watch(self, message)
+        if self._is_watched:
+            self._process.watch(self, message)
 
     def lose(self, arriving: float, later: float) -> None:
         """The client's side is gone: some of what it sent still arrives, then this one learns."""
