@@ -7,6 +7,7 @@ is stored.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -33,9 +34,12 @@ from tests.integration.sync.stage import Band
 pytestmark = pytest.mark.anyio
 
 _MOST: Final = 400
+_OPENING_S: Final = 1.0
 _LISTENS: Final = re.compile(r"(ws://\S+)")
 
 
+# asyncio loses a socket that it accepted if its server is closed before there is a transport.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 async def test_nothing_is_left_wherever_the_server_is_cancelled(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,8 +64,9 @@ async def test_nothing_is_left_wherever_the_server_is_cancelled(
             break
         at += 1
         assert at < _MOST
-    assert visitor.acknowledged == visitor.everything
+    assert visitor.acknowledged.keys() == visitor.everything
     assert at > 20
+    gc.collect()
 
 
 class Visitor:
@@ -100,7 +105,8 @@ class Visitor:
             await anyio.lowlevel.checkpoint()
 
     async def _talk(self) -> None:
-        async with connect(self.url, ping_interval=None) as socket:
+        # asyncio leaves a socket that it accepts while the port closes to the garbage collection.
+        async with connect(self.url, ping_interval=None, open_timeout=_OPENING_S) as socket:
             for message in self._messages:
                 await socket.send(message.decode())
             while len(self.acknowledged) < len(self.everything):

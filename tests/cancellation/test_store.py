@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 _MOST: Final = 50
 _DEADLINE_S: Final = 10
-Work = Callable[[SqliteStore], Awaitable[object]]
+Work = Callable[[SqliteStore], Coroutine[Any, Any, object]]
 _WORK: Final[dict[str, Work]] = {
     "commit": lambda store: store.commit(
         [appended(A, chunk(S1, 1), chunk(S2, 0)), created(B, chunk(S1, 0))]
