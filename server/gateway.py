@@ -73,7 +73,6 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._names = count(1)
         self._departure = anyio.Event()
-        self._over = False
 
     async def listen(self) -> tuple[str, int]:
         """Open the port. Returns its address. Raises `PortUnavailable`."""
@@ -106,8 +105,7 @@ class Gateway:
         self.drop_all()
 
     def drop_all(self) -> None:
-        """Drop every connection at once, and whichever is still on its way in."""
-        self._over = True
+        """Drop every connection at once."""
         for connection in list(self.connections):
             connection.abort()
 
@@ -154,9 +152,6 @@ class Gateway:
     def arrived(self, connection: Connection) -> None:
         """A socket is there."""
         self.connections.add(connection)
-        if self._over:
-            # It was accepted before the port was closed, and is made known only now.
-            connection.abort()
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """A text frame came in."""
