@@ -28,7 +28,7 @@ _DEADLINE_S = 60
 async def test_nothing_is_lost_and_everybody_comes_back(
     tmp_path: Path, restarts: int, figures: Counter[str]
 ) -> None:
-    happening = Happening()
+    happening, file = Happening(), tmp_path / "bandstand.db"
     async with serving(tmp_path) as server:
         port, url = str(server.port), server.url
         await server.stop()
@@ -52,6 +52,8 @@ async def test_nothing_is_lost_and_everybody_comes_back(
                         tasks.start_soon(device.write_on)
                 await happening.until(lambda: all(d.received >= _FRAMES for d in devices))
                 await stopped(server)
+            # Before the devices bring back what the server may have lost.
+            assert_acknowledged(file, devices)
             figures["restarts under load"] += 1
         async with serving(tmp_path, "--port", port) as server:
             await happening.until(lambda: all(d.received >= _FRAMES for d in devices))
@@ -69,7 +71,7 @@ async def test_nothing_is_lost_and_everybody_comes_back(
     assert not site.record.broken, site.record.broken[:3]
     count = sum(sum(r.counts().values()) for r in devices[0].held.values())
     figures["transactions written meanwhile"] += count
-    assert_stored(tmp_path / "bandstand.db", devices[0])
+    assert_stored(file, devices[0])
 
 
 class Happening:
@@ -91,15 +93,29 @@ class Happening:
 
 
 async def stopped(server: Server) -> None:
-    """Stop as operators do; nothing may have gone wrong."""
+    """Stop as operators do, which must succeed; nothing may have gone wrong meanwhile."""
     await server.stop()
     for sign in ("Traceback", "error", "server.undurable", "critical"):
         assert sign not in server.stderr, server.stderr
 
 
+def assert_acknowledged(file: Path, devices: list[Device]) -> None:
+    """Everything that a device was told to be stored is in the file."""
+    stored = counts(file)
+    for device in devices:
+        for (value, session), count in device.acked.items():
+            assert stored.get(value, {}).get(session, 0) >= count, f"{device.name}: {value}"
+
+
 def assert_stored(file: Path, device: Device) -> None:
     """The file holds exactly what the device holds."""
     held = {v: c for v, r in device.held.items() if (c := r.counts())}
+    stored = counts(file)
+    assert {v: stored.get(v) for v in held} == held
+
+
+def counts(file: Path) -> dict[str, dict[str, int]]:
+    """How many transactions a sound file holds, by value and session."""
     stored: dict[str, dict[str, int]] = {}
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -108,7 +124,7 @@ def assert_stored(file: Path, device: Device) -> None:
             " JOIN chunks c ON c.session = s.key GROUP BY s.key"
         ):
             stored.setdefault(value, {})[session] = count
-    assert {v: stored.get(v) for v in held} == held
+    return stored
 
 
 def _holds_maps(device: Device, founder: Device) -> bool:

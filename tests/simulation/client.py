@@ -50,6 +50,8 @@ class Client:
         """Reconciliations on this connection that were not acknowledged yet."""
         self._forgotten: set[str] = set()
         """What was let go of, and is being sent again from its header on."""
+        self._waiting: dict[str, list[tuple[Replica, Run]]] = {}
+        """What an account wrote that is still to come: in circles, one of them must come first."""
         self._tombs: set[str] = set()
         """What this connection has brought a deletion of."""
         self.connection: Connection | None = None
@@ -96,6 +98,7 @@ class Client:
         self.unanswered.clear()
         self.batches.clear()
         self._tombs.clear()
+        self._waiting.clear()
         self._connects += 1
         self.connection = self.world.connection(self, process)
         self.world.record.note(self.name, "connects")
@@ -246,6 +249,8 @@ class Client:
         self._check_dependencies(identifier, dependencies(header, runs))
         for run in runs:
             self._take(replica, *run)
+        for other, run in self._waiting.pop(identifier, ()):
+            self._take(other, *run)
         self._believe(identifier, {s: after + len(texts) for s, after, texts, _ in runs})
         self.send(self._state("known", identifier))
         self.sync(identifier)
@@ -254,6 +259,12 @@ class Client:
         self, replica: Replica, session: str, after: int, texts: tuple[bytes, ...], signature: str
     ) -> None:
         log = replica.log(session)
+        author = author_of(session)
+        is_missing = author.startswith("co_z") and author not in self.held
+        if is_missing and self.world.is_circular(replica.id, author):
+            run = (session, after, texts, signature)
+            self._waiting.setdefault(author, []).append((replica, run))
+            return
         if session in self.world.forked and self.world.has_crashed:
             # Whose author signs two histories is not to be agreed upon.
             if after <= len(log):

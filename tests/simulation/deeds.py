@@ -131,7 +131,7 @@ def _extend(world: World, client: Client, dice: int) -> None:
     parent = world.pick(_groups(client), dice >> 8)
     if child is not None and parent is not None and child != parent:
         if world.knobs.parked < _ROOM_FOR_CIRCLES and world.is_circular(child, parent):
-            return  # A circle that is not parked whole is not found: see `findings`.
+            return  # A circle that is not parked whole does not resolve: see README.md.
         at = world.now()
         world.parents.setdefault(child, {}).setdefault(parent, at)
         client.write(child, set_role(f"parent_{parent}", "extend", made_at=at))
