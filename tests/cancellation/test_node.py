@@ -85,7 +85,7 @@ def _leave(world: World, which: int) -> None:
         connection.vanish(1.0)
 
 
-_ENDINGS: Final = {
+_ENDINGS: Final[dict[Ending, int]] = {
     _power_loss: 1,
     _kill: 3,
     _drain: 2,
