@@ -87,11 +87,11 @@ def _leave(world: World, which: int) -> None:
 
 _ENDINGS: Final[dict[Ending, int]] = {
     _power_loss: 1,
-    _kill: 3,
-    _drain: 2,
-    _one_leaves: 2,
-    _another_leaves: 2,
-    _all_leave: 1,
+    _kill: 4,
+    _drain: 4,
+    _one_leaves: 4,
+    _another_leaves: 4,
+    _all_leave: 2,
 }
 """Each ending, and at which share of the points it is tried: at every one, every second…"""
 
