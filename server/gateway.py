@@ -104,6 +104,10 @@ class Gateway:
             while self.connections:
                 self._departure = anyio.Event()
                 await self._departure.wait()
+        self.drop_all()
+
+    def drop_all(self) -> None:
+        """Drop every connection at once."""
         for connection in list(self.connections):
             connection.abort()
 

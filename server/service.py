@@ -7,8 +7,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -61,7 +61,10 @@ async def serve(settings: Settings) -> None:
             settled.set()
 
         await tasks.start(run_node)
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with (
+            _dropping(gateway),
+            anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+        ):
             async with _control(settings, door, gateway), listening(gateway) as (host, port):
                 _announce(settings, host, port)
                 tasks.start_soon(gateway.ping_all)
@@ -84,6 +87,15 @@ async def _stop(gateway: Gateway, settled: anyio.Event, deadline_s: float) -> No
     if deadline.cancelled_caught:
         log.error("server.undurable", changes=gateway.node.journal.undurable)
     await gateway.close_all(SERVICE_RESTART, "restart", _CLOSE_S)
+
+
+@contextmanager
+def _dropping(gateway: Gateway) -> Iterator[None]:
+    """Leave no connection open behind a stop that did not come to its end."""
+    try:
+        yield
+    finally:
+        gateway.drop_all()
 
 
 async def _exit_at_second(signals: AsyncIterator[signal.Signals]) -> None:

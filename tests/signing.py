@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +27,7 @@ from nacl.signing import SigningKey
 Json = dict[str, Any]
 
 
+@lru_cache(maxsize=16_384)
 def b58(data: bytes) -> str:
     """`data` in base58."""
     return base58.b58encode(data).decode()

@@ -1,7 +1,7 @@
 """How often to kill and to cut the power, how large a large file is, and what came of it.
 
-`pytest tests/crash --kills 1000 --power-losses 20000 --megabytes 1000` says how much; the
-environment variables KILLS, POWER_LOSSES and MEGABYTES do the same.
+`pytest tests/crash --kills 1000 --power-losses 20000 --megabytes 1000 --restarts 20` says how much;
+the environment variables KILLS, POWER_LOSSES, MEGABYTES and RESTARTS do the same.
 """
 
 from __future__ import annotations
@@ -9,46 +9,56 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from tests.crash.shim import Shim, ShimUnavailable
 
-DEFAULT_KILLS = 25
-DEFAULT_MEGABYTES = 50
-DEFAULT_POWER_LOSSES = 300
+_AMOUNTS: Final = {
+    "kills": (25, "how often to kill the server"),
+    "power-losses": (300, "how many states after a power loss to open"),
+    "megabytes": (50, "how large a large file is"),
+    "restarts": (5, "how often to restart the server under load"),
+}
+"""Options: what each is if nobody says, and what it means."""
 
 _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option exists if this folder is named on the command line."""
-    parser.addoption("--kills", type=int, default=None, help="how often to kill the server")
-    parser.addoption("--megabytes", type=int, default=None, help="how large a large file is")
-    parser.addoption(
-        "--power-losses", type=int, default=None, help="how many states after a power loss to open"
-    )
+    """The options exist if this folder is named on the command line."""
+    for name, (_, meaning) in _AMOUNTS.items():
+        parser.addoption(f"--{name}", type=int, default=None, help=meaning)
+
+
+def _amount(config: pytest.Config, name: str) -> int:
+    given = config.getoption(name.replace("-", "_"), default=None)
+    return int(given or os.environ.get(name.replace("-", "_").upper()) or _AMOUNTS[name][0])
 
 
 @pytest.fixture
 def kills(pytestconfig: pytest.Config) -> int:
     """How often to kill the server."""
-    given = pytestconfig.getoption("kills", default=None)
-    return int(given or os.environ.get("KILLS") or DEFAULT_KILLS)
-
-
-@pytest.fixture
-def megabytes(pytestconfig: pytest.Config) -> int:
-    """How large a large file is."""
-    given = pytestconfig.getoption("megabytes", default=None)
-    return int(given or os.environ.get("MEGABYTES") or DEFAULT_MEGABYTES)
+    return _amount(pytestconfig, "kills")
 
 
 @pytest.fixture
 def power_losses(pytestconfig: pytest.Config) -> int:
     """How many states after a power loss to open."""
-    given = pytestconfig.getoption("power_losses", default=None)
-    return int(given or os.environ.get("POWER_LOSSES") or DEFAULT_POWER_LOSSES)
+    return _amount(pytestconfig, "power-losses")
+
+
+@pytest.fixture
+def megabytes(pytestconfig: pytest.Config) -> int:
+    """How large a large file is."""
+    return _amount(pytestconfig, "megabytes")
+
+
+@pytest.fixture
+def restarts(pytestconfig: pytest.Config) -> int:
+    """How often to restart the server under load."""
+    return _amount(pytestconfig, "restarts")
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import os
 import sys
 import time
 
+from tests.simulation.breaks import apply
+from tests.simulation.mutations import print_table
 from tests.simulation.plan import Plan
 from tests.simulation.record import Record
 from tests.simulation.run import run
@@ -27,7 +29,18 @@ def main() -> int:
     parser.add_argument("--shrink", action="store_true", help="make failing plans smaller")
     parser.add_argument("--trace", action="store_true", help="print the trace of each failure")
     parser.add_argument("--digest", action="store_true", help="print the digest of each trace")
+    parser.add_argument("--broken", metavar="BREAK", help="break the node so (see `breaks`)")
+    parser.add_argument(
+        "--mutations",
+        nargs="*",
+        metavar="BREAK",
+        help="how soon each break is found; all, or these",
+    )
     options = parser.parse_args()
+    if options.mutations is not None:
+        return print_table(options.mutations, options.runs, options.seconds)
+    if options.broken:
+        apply(options.broken)
     if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
         # Sets of strings are walked through in an order that this decides.
         environment = os.environ | {"PYTHONHASHSEED": HASH_SEED}

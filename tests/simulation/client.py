@@ -48,6 +48,12 @@ class Client:
         """Loads on this connection that had no answer yet."""
         self.batches: set[str] = set()
         """Reconciliations on this connection that were not acknowledged yet."""
+        self._forgotten: set[str] = set()
+        """What was let go of, and is being sent again from its header on."""
+        self._waiting: dict[str, list[tuple[Replica, Run]]] = {}
+        """What an account wrote that is still to come: in circles, one of them must come first."""
+        self._tombs: set[str] = set()
+        """What this connection has brought a deletion of."""
         self.connection: Connection | None = None
         self.is_online = False
         """Whether it wants to be connected."""
@@ -64,6 +70,21 @@ class Client:
         self.session = session_id(self.account.id, f"{self.name}/{self._lives}")
         self.world.record.name(self.session, f"session {self.name}/{self._lives}")
 
+    def forget(self, identifier: str) -> None:
+        """Let a value go from memory, and want it again: there is no storage behind it."""
+        del self.held[identifier]
+        self.server.pop(identifier, None)
+        self._written.pop(identifier, None)
+        self._forgotten.add(identifier)
+        self.load(identifier)
+
+    def reinstall(self) -> None:
+        """Lose all that is stored on the device, but for the account that it logs in with."""
+        self.held = {self.account.id: self.held[self.account.id]}
+        self._written.clear()
+        self._forgotten.clear()
+        self.begin_life()
+
     # Connecting
 
     def connect(self) -> None:
@@ -76,6 +97,8 @@ class Client:
             return
         self.unanswered.clear()
         self.batches.clear()
+        self._tombs.clear()
+        self._waiting.clear()
         self._connects += 1
         self.connection = self.world.connection(self, process)
         self.world.record.note(self.name, "connects")
@@ -124,14 +147,26 @@ class Client:
 
     # Writing
 
-    def write(self, identifier: str, *transactions: Json, session: str | None = None) -> None:
-        """Append to a session of this device, and send it."""
+    def write(
+        self,
+        identifier: str,
+        *transactions: Json,
+        session: str | None = None,
+        is_lost: bool = False,
+    ) -> None:
+        """Append to a session of this device, and send it.
+
+        `is_lost`: it gets lost inside the device, which takes it for sent.
+        """
         replica = self.held[identifier]
         session = session or self.session
         replica.log(session).write(self.account.agent.key, *transactions)
         self._written.setdefault(identifier, set()).add(session)
         self.world.depends(identifier, replica.header, self._runs_of(replica, session))
-        self.sync(identifier)
+        if is_lost:
+            self._believe(identifier, replica.counts())
+        else:
+            self.sync(identifier)
 
     def create(self, identifier: str, header: Json) -> Replica:
         """Begin a new value."""
@@ -200,8 +235,10 @@ class Client:
         replica = self.held.get(identifier)
         header = message.get("header") if replica is None else replica.header
         if header is None:
-            self._wrong("content comes with its header", identifier)
+            if identifier not in self._forgotten:
+                self._wrong("content comes with its header", identifier)
             return
+        self._forgotten.discard(identifier)
         if replica is None:
             if not hashes_to(identifier, header):
                 self._wrong("nothing unverified is relayed", f"the header of {identifier}")
@@ -212,6 +249,8 @@ class Client:
         self._check_dependencies(identifier, dependencies(header, runs))
         for run in runs:
             self._take(replica, *run)
+        for other, run in self._waiting.pop(identifier, ()):
+            self._take(other, *run)
         self._believe(identifier, {s: after + len(texts) for s, after, texts, _ in runs})
         self.send(self._state("known", identifier))
         self.sync(identifier)
@@ -220,12 +259,20 @@ class Client:
         self, replica: Replica, session: str, after: int, texts: tuple[bytes, ...], signature: str
     ) -> None:
         log = replica.log(session)
-        if session in self.world.forked:
+        author = author_of(session)
+        is_missing = author.startswith("co_z") and author not in self.held
+        if is_missing and self.world.is_circular(replica.id, author):
+            run = (session, after, texts, signature)
+            self._waiting.setdefault(author, []).append((replica, run))
+            return
+        if session in self.world.forked and self.world.has_crashed:
             # Whose author signs two histories is not to be agreed upon.
             if after <= len(log):
                 self._accept(replica, session, texts[len(log) - after :], signature)
             return
         if replica.deleted and not session.endswith("$"):
+            if replica.id in self._tombs:
+                self._wrong("tombstones stay empty", f"{replica.id} {session} at {after}")
             return
         if after > len(log):
             self._wrong("prefixes arrive in order", f"{replica.id} {session}: {len(log)}, {after}")
@@ -244,6 +291,7 @@ class Client:
             if not self.world.may_delete(replica.id, author_of(session), at):
                 self._wrong("only admins delete", f"{replica.id} {session}")
             replica.erase()
+            self._tombs.add(replica.id)
 
     def _accept(
         self, replica: Replica, session: str, texts: tuple[bytes, ...], signature: str

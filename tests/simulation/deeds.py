@@ -11,6 +11,7 @@ from tests.signing import b58, canonical, delete_session_id, deletion, group, ow
 from tests.signing import trusting as trusting_transaction
 from tests.simulation.client import Client
 from tests.simulation.faulty import Faulty
+from tests.simulation.incidents import spoil, stall
 from tests.simulation.plan import Step
 from tests.simulation.world import World
 
@@ -60,14 +61,15 @@ def _restart(world: World, client: Client, dice: int) -> None:
     world.loop.call_later(dice % 3 * 0.1, client.connect)
 
 
-def _group(world: World, client: Client, dice: int) -> None:
+def _group(world: World, client: Client, dice: int, *members: str) -> None:
     value = group(client.account.id, unique=f"group {dice}")
     world.values[value.id] = value
     world.record.name(value.id, f"group {len(world.values)}")
     client.create(value.id, value.header)
     at = world.now()
     world.admins[value.id] = {client.account.id: at}
-    client.write(value.id, set_role(client.account.id, "admin", made_at=at))
+    roles = [set_role(client.account.id, "admin", made_at=at)]
+    client.write(value.id, *roles, *[set_role(m, "writer", made_at=at) for m in members])
 
 
 def _map(world: World, client: Client, dice: int) -> None:
@@ -129,7 +131,7 @@ def _extend(world: World, client: Client, dice: int) -> None:
     parent = world.pick(_groups(client), dice >> 8)
     if child is not None and parent is not None and child != parent:
         if world.knobs.parked < _ROOM_FOR_CIRCLES and world.is_circular(child, parent):
-            return  # A circle that is not parked whole is not found: see `findings`.
+            return  # A circle that is not parked whole does not resolve: see README.md.
         at = world.now()
         world.parents.setdefault(child, {}).setdefault(parent, at)
         client.write(child, set_role(f"parent_{parent}", "extend", made_at=at))
@@ -143,6 +145,46 @@ def _delete(world: World, client: Client, dice: int) -> None:
         session = delete_session_id(client.account.id, f"{client.name} {dice}")
         client.held[value].erase()
         client.write(value, deletion(value, made_at=world.now()), session=session)
+
+
+def _lose(world: World, client: Client, dice: int) -> None:
+    """An edit that the device takes for sent and never sends, and one after it."""
+    value = world.pick(_maps(client), dice)
+    if value is not None and client.connection is not None:
+        client.write(value, _edit_of(world, dice), is_lost=True)
+        client.write(value, _edit_of(world, dice >> 3))
+
+
+def _forget(world: World, client: Client, dice: int) -> None:
+    mine = client.session
+    values = [v for v in _maps(client) if mine not in client.held[v].logs and _is_safe(client, v)]
+    value = world.pick(values, dice)
+    if value is not None:
+        client.forget(value)
+
+
+def _reinstall(world: World, client: Client, dice: int) -> None:
+    if all(_is_safe(client, value) for value in client.held):
+        client.cut()
+        client.reinstall()
+        world.loop.call_later(dice % 3 * 0.1, client.connect)
+
+
+def _odd_member(world: World, client: Client, dice: int) -> None:
+    """A group that names a file, or a map, as a member: so it depends on it."""
+    files = [v for v in _maps(client) if client.held[v].header["type"] == "costream"]
+    member = world.pick(files or _maps(client), dice)
+    if member is not None:
+        _group(world, client, dice, member)
+
+
+def _is_safe(client: Client, identifier: str) -> bool:
+    """Whether all that the device holds of a value is stored, so that it may lose it."""
+    counts = client.held[identifier].counts()
+    disk = client.world.disk
+    return identifier in disk.values and all(
+        disk.count(identifier, session) >= count for session, count in counts.items()
+    )
 
 
 def _doze(world: World, client: Client, dice: int) -> None:
@@ -169,14 +211,27 @@ def _wrongly(world: World, client: Faulty, kind: str, dice: int) -> None:
         return
     if kind in ("junk", "orphan", "circle", "flood"):
         getattr(client, kind)(dice)
+    elif kind in ("spoil", "haunt", "usurp"):
+        _aim(world, client, kind, dice)
     elif value is not None:
         session = world.pick(world.disk.values[value].logs, dice >> 5)
-        if kind in ("gap", "fork", "stray_member", "usurp"):
+        if kind in ("gap", "fork", "stray_member"):
             getattr(client, kind)(value, dice)
         elif session is not None and kind in ("forge", "lie"):
             getattr(client, kind)(value, session, dice)
         elif session is not None:
             client.rewrite(value, session, kind, dice)
+
+
+def _aim(world: World, client: Faulty, kind: str, dice: int) -> None:
+    """What makes sense with some values only."""
+    if kind == "spoil":
+        spoil(world, client, dice)
+        return
+    maps = [r for r in world.disk.values.values() if "group" in r.header["ruleset"]]
+    value = world.pick([r.id for r in maps if r.deleted == (kind == "haunt")], dice >> 3)
+    if value is not None:
+        getattr(client, kind)(value, dice)
 
 
 def _edit_of(world: World, dice: int, size: int = 20) -> dict[str, object]:
@@ -219,4 +274,9 @@ _DEEDS: Final[dict[str, Callable[[World, Client, int], None]]] = {
     "doze": _doze,
     "wake": _wake,
     "reconcile": _reconcile,
+    "lose": _lose,
+    "forget": _forget,
+    "reinstall": _reinstall,
+    "odd_member": _odd_member,
+    "stall": stall,
 }

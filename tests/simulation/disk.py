@@ -42,6 +42,10 @@ class Disk:
         value = self.values.get(identifier)
         return 0 if value is None or session not in value.logs else len(value.logs[session])
 
+    def stirred(self) -> None:
+        """Something was read: the world is not at rest."""
+        self._record.activity += 1
+
     def write(self, changes: Sequence[Change]) -> list[bool]:
         """Make changes durable."""
         results = at_once(self.rows.commit(changes))
@@ -144,6 +148,7 @@ class SimulatedStore:
         await self._wait(self._knobs.read_s)
         self._check()
         found = call()
+        self._disk.stirred()
         await self._wait(self._knobs.read_s)
         return found
 

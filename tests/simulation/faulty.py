@@ -7,6 +7,7 @@ two histories, refers to what never comes, lies about what it holds and sends wh
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.signing import (
@@ -55,9 +56,10 @@ class Faulty(Client):
         self._count = 0
         self._forks: dict[str, tuple[Session, Session]] = {}
 
-    def forge(self, value: str, session: str, dice: int) -> None:
+    def forge(self, value: str, session: str, dice: int, after: int | None = None) -> None:
         """Content for somebody else's session that this device signs, or nobody."""
-        after = self.world.disk.count(value, session) + dice % 2
+        if after is None:
+            after = self.world.disk.count(value, session) + dice % 2
         own = Session(session, self.account.agent)
         own.count = after
         run = own.append(self._transaction(dice))
@@ -74,7 +76,12 @@ class Faulty(Client):
         start = dice % len(texts)
         target = value
         if kind == "transplant":
-            target = self.world.pick(self.world.values, dice >> 8) or value
+            # Not into an account: one that depends on what it wrote cannot come before it.
+            accounts = {client.account.id for client in self.world.clients}
+            target = (
+                self.world.pick([v for v in self.world.values if v not in accounts], dice >> 8)
+                or value
+            )
             start = 0
         transactions = [json.loads(text) for text in texts[start:count]]
         run = {
@@ -114,7 +121,7 @@ class Faulty(Client):
 
     def stray_member(self, value: str, dice: int) -> None:
         """A group's transaction that names a member who never comes."""
-        stray = Account.named(f"nobody {dice % 5}").id
+        stray = _nobody(dice % 5)
         log = self._session(f"stray {value} {self._next()}")
         run = log.append(set_role(stray, "admin", made_at=self.world.now()))
         self._content(value, {log.id: run.content()})
@@ -157,11 +164,15 @@ class Faulty(Client):
         run = log.append(deletion(value, made_at=self.world.now()))
         self._content(value, {log.id: run.content()})
 
+    def haunt(self, value: str, dice: int) -> None:
+        """Content for a value that is deleted."""
+        log = self._session(f"haunt {self._next()}")
+        self._content(value, {log.id: log.append(self._transaction(dice)).content()})
+
     def flood(self, dice: int) -> None:
         """Ask for very much that does not exist, and more than once."""
-        for n in range(1_500):
-            identifier = owned_map(self.account.id, unique=f"flood {n % 500}").id
-            self.send(json.dumps(_ask(identifier)).encode())
+        for n in range(800):
+            self.send(_asks()[n % 500])
 
     def _wrong(self, promise: str, seen: str) -> None:
         """Whoever lies about what it holds may be sent anything."""
@@ -191,5 +202,15 @@ class Faulty(Client):
         return self._count
 
 
-def _ask(identifier: str) -> Json:
-    return {"action": "load", "id": identifier, "header": False, "sessions": {}}
+@cache
+def _nobody(number: int) -> str:
+    return Account.named(f"nobody {number}").id
+
+
+@cache
+def _asks() -> list[bytes]:
+    """Loads of values that nobody has."""
+    owner = group("nobody").id
+    made = [owned_map(owner, unique=f"flood {n}").id for n in range(500)]
+    ask: Json = {"action": "load", "header": False, "sessions": {}}
+    return [json.dumps(ask | {"id": identifier}).encode() for identifier in made]

@@ -36,6 +36,8 @@ class Knobs:
     piece: int
     """PIECE_BYTES and what goes with it."""
     batch: int
+    repeats: float
+    """How often a frame of one message reaches the server twice."""
 
     @classmethod
     def drawn(cls, random: Random) -> Knobs:
@@ -58,6 +60,7 @@ class Knobs:
             parked_s=random.choice((1.0, 60.0)),
             piece=random.choice((500, 3_000, 100 * 1024)),
             batch=random.choice((1, 3, 64)),
+            repeats=random.choice((0.0, 0.0, 0.2)),
         )
 
     @property

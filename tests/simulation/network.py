@@ -1,7 +1,7 @@
 """The network: each connection keeps its own order, and nothing else is certain.
 
-A connection is two wires. A wire delays, takes only so much before its writer must wait, and can be
-cut anywhere: what was on it arrives up to some message, and the rest never does.
+A connection is two wires. A wire delays, repeats, takes only so much before its writer must wait,
+and can be cut anywhere: what was on it arrives up to some message, and the rest never does.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ class Wire:
         latency_s: float,
         deliver: Callable[[bytes], None],
         on_drain: Callable[[], None] = lambda: None,
+        *,
+        repeats: float = 0.0,
     ) -> None:
+        """`repeats` is how likely a frame of one message is to arrive once more."""
         self._loop = loop
         self._random = random
         self._latency_s = latency_s
         self._deliver = deliver
         self._on_drain = on_drain
+        self._repeats = repeats
         self._frames: deque[bytes] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
@@ -68,7 +72,11 @@ class Wire:
     def _arrive(self) -> None:
         self._timer = None
         frame = self._frames.popleft()
-        self.size -= len(frame)
+        # Not one of several messages: an old `load` in it would belie what follows it.
+        if self._repeats and b"\n" not in frame and self._random.random() < self._repeats:
+            self._frames.appendleft(frame)
+        else:
+            self.size -= len(frame)
         self._schedule()
         self._deliver(frame)
         self._on_drain()

@@ -25,6 +25,11 @@ _HONEST: Final = {
     "doze": 3,
     "wake": 3,
     "reconcile": 2,
+    "lose": 3,
+    "forget": 4,
+    "reinstall": 1,
+    "odd_member": 2,
+    "stall": 3,
 }
 _FAULTY: Final = {
     "connect": 10,
@@ -42,13 +47,17 @@ _FAULTY: Final = {
     "stray_member": 3,
     "junk": 4,
     "lie": 5,
-    "usurp": 3,
+    "usurp": 5,
+    "haunt": 4,
+    "spoil": 6,
     "flood": 1,
     "doze": 4,
     "wake": 2,
     "circle": 2,
 }
 _SERVER: Final = {"drain": 4, "kill": 4, "power": 4, "break": 5, "slow": 3}
+_PAUSES_S: Final = (0.5, 3.0, 20.0)
+"""Long enough for what is under way to arrive, to be stored, or to expire."""
 
 
 class Step(NamedTuple):
@@ -74,11 +83,14 @@ class Plan:
         """The plan that belongs to a seed."""
         random = Random(seed)
         knobs = Knobs.drawn(random)
-        steps: list[Step] = []
+        steps = _opening(knobs, random) if random.random() < 0.5 else []
         trouble = random.choice((0.0, 0.03, 0.08))
         pace = random.choice((0.0005, 0.01, 0.1))
-        for _ in range(random.choice((12, 30, 60, 90))):
+        pauses = random.choice((0.0, 0.1, 0.2))
+        for _ in range(random.choice((8, 16, 30, 60) if steps else (12, 30, 60, 90))):
             wait = 0.0 if random.random() < 0.4 else random.expovariate(1 / pace)
+            if random.random() < pauses:
+                wait = random.choice(_PAUSES_S)
             if random.random() < trouble:
                 actor, kinds = -1, _SERVER
             else:
@@ -91,3 +103,16 @@ class Plan:
     def having(self, steps: tuple[Step, ...]) -> Plan:
         """The same with these steps only."""
         return replace(self, steps=steps)
+
+
+def _opening(knobs: Knobs, random: Random) -> list[Step]:
+    """Everybody connects and holds something of one another: the middle of a working day."""
+    everybody = range(knobs.honest + knobs.faulty)
+    deeds = [(actor, "connect") for actor in everybody]
+    deeds += [(0, "group"), (0, "map"), (0, "map")]
+    deeds += [(actor, "want") for actor in everybody for _ in range(3)]
+    deeds += [(actor, "edit") for actor in everybody]
+    return [
+        Step(_PAUSES_S[1] if kind == "want" else 0.0, actor, kind, random.getrandbits(32))
+        for actor, kind in deeds
+    ]

@@ -42,9 +42,10 @@ class Connection:
         self.is_open = True
         self.largest = 0
         """Bytes of the largest frame that came, and of the largest message that went."""
-        self.up = Wire(loop, random, knobs.latency_s, self._receive)
+        self.up = Wire(loop, random, knobs.latency_s, self._receive, repeats=knobs.repeats)
         self.down = Wire(loop, random, knobs.latency_s, receive, self._flush)
-        outbox = WatchedOutbox(self) if is_watched else Outbox(knobs.outbox, self.ready)
+        self._is_watched = is_watched
+        outbox = WatchedOutbox(self)
         self.peer = Peer(name, outbox, self.up.read, self._close)
         process.connections.append(self)
         process.node.connect(self.peer)
@@ -52,7 +53,8 @@ class Connection:
     def watch(self, message: bytes) -> None:
         """A message is on its way to the client."""
         self.largest = max(self.largest, len(message))
-        self._process.watch(self, message)
+        if self._is_watched:
+            self._process.watch(self, message)
 
     def lose(self, arriving: float, later: float) -> None:
         """The client's side is gone: some of what it sent still arrives, then this one learns."""
@@ -145,14 +147,19 @@ class Process:
         self._task = loop.create_task(self._run())
 
     async def start(self) -> None:
-        """Wait until it takes connections."""
+        """Wait until it takes connections, or has ended before."""
         await self._started.wait()
 
     async def kill(self, *, losing: bool) -> None:
         """End it between two instructions. `losing`: what was being written is lost."""
+        if self.alive:
+            self.strike(losing=losing)
+        await asyncio.wait([self._task])
+
+    def strike(self, *, losing: bool) -> None:
+        """End it right now, and leave it to `kill` to wait for what becomes of it."""
         self._end(losing=losing, arriving=lambda: self.random.random())
         self._task.cancel()
-        await asyncio.wait([self._task])
 
     async def drain(self) -> None:
         """End it as the service does: make durable what arrived, say so, close."""
@@ -193,7 +200,8 @@ class Process:
     def check_bounds(self, connection: Connection) -> None:
         """Check what the node keeps of one peer against its limits."""
         peer, knobs = connection.peer, self.knobs
-        if peer.outbox.size > knobs.outbox + 2 * connection.largest + _SLACK:
+        # All that is in hand may be answered at once, each load with a `known`.
+        if peer.outbox.size > knobs.outbox + knobs.held + 2 * connection.largest + _SLACK:
             self._exceeded(peer, "outbox", peer.outbox.size)
         if peer.parked_bytes > knobs.parked:
             self._exceeded(peer, "parked", peer.parked_bytes)
@@ -209,8 +217,11 @@ class Process:
             await self.node.run(task_status=task_status)
             self._settled.set()
 
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(run_node)
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(run_node)
+                self._started.set()
+        finally:
             self._started.set()
 
     def _end(self, *, losing: bool, arriving: Callable[[], float]) -> None:

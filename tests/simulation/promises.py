@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from server.store import Range
 from tests.simulation.client import Client
 from tests.simulation.disk import at_once, texts_of
@@ -39,14 +41,15 @@ def _check_value(world: World, client: Client, identifier: str, *, reconnected: 
         if held is not None:
             breach("nothing is lost", f"{identifier} of {client.name} is not stored")
         return
-    if (durable.deleted or held.deleted) and not reconnected:
-        return
+    if held.deleted and not durable.deleted and not reconnected:
+        return  # Its own deletion, which was refused, and it has been told nothing else.
     if durable.deleted != held.deleted:
         what = f"{identifier} is deleted: {durable.deleted}, at {client.name}: {held.deleted}"
         breach("all converge", what)
         return
     for session in sorted(held.counts().keys() | durable.counts().keys()):
-        if session not in world.forked and (not held.deleted or session in durable.logs):
+        is_settled = session not in world.forked or not world.has_crashed
+        if is_settled and (not held.deleted or session in durable.logs):
             _check_session(world, client, held, durable, session)
 
 
@@ -98,6 +101,10 @@ def _check_memory(world: World) -> None:
             parked[each.item.peer] = parked.get(each.item.peer, 0) + each.item.size
         if covalue.busy or covalue.pins or covalue.pending or covalue.inbox:
             breach("everything comes to rest", f"{covalue.id} is busy")
+        value = world.disk.values.get(covalue.id)
+        stored = {} if value is None else value.counts()
+        if covalue.resident and not covalue.counts == covalue.durable == stored:
+            breach("memory agrees with the disk", covalue.id)
     for connection in world.process.connections:
         peer = connection.peer
         world.process.check_bounds(connection)
@@ -107,6 +114,18 @@ def _check_memory(world: World) -> None:
             breach("memory is released", f"{peer.name} is still not read from")
         if peer.parked_bytes != parked.get(peer, 0):
             breach("memory is released", f"{peer.parked_bytes} bytes parked of {peer.name}")
+    peers = {connection.peer for connection in world.process.connections}
+    if node._deliveries.keys() != peers or node._backpressure._peers != peers:
+        breach("nothing is left of who is gone", f"{node.peers} peers, {len(peers)} connections")
+    for covalue in node.residents._records.values():
+        if not covalue.subscribers.keys() <= peers or not covalue.starved <= peers:
+            breach("nothing is left of who is gone", covalue.id)
+    for delivery in node._deliveries.values():
+        if delivery._running or delivery._active or any(delivery._requests):
+            breach("everything comes to rest", f"a delivery to {delivery._peer.name}")
+    for task in asyncio.all_tasks():
+        if "guarded" in task.get_name():
+            breach("everything comes to rest", "a task works on")
     node.residents.trim()
     is_idle = any(c.resident and c.is_idle for c in node.residents._records.values())
     if is_idle and node.residents.size > world.knobs.memory:

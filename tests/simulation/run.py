@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import traceback
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -22,8 +23,8 @@ _PERIOD_S: Final = 12.0
 _PERIODS: Final = 60
 
 
-def run(plan: Plan) -> Record:
-    """Carry out a plan and say what became of it."""
+def run(plan: Plan, watch: Callable[[World], None] = lambda world: None) -> Record:
+    """Carry out a plan and say what became of it. `watch` is shown the world before anything."""
     record = Record()
     record.listen()
     _identify()
@@ -34,7 +35,7 @@ def run(plan: Plan) -> Record:
     asyncio.set_event_loop(loop)
     try:
         with plan.knobs.turned():
-            loop.run_until_complete(_carry_out(plan, loop, random, record))
+            loop.run_until_complete(_carry_out(plan, loop, random, record, watch))
     except Exception:
         record.breach("everything comes to rest", traceback.format_exc())
     finally:
@@ -46,8 +47,15 @@ def run(plan: Plan) -> Record:
     return record
 
 
-async def _carry_out(plan: Plan, loop: VirtualLoop, random: Random, record: Record) -> None:
+async def _carry_out(
+    plan: Plan,
+    loop: VirtualLoop,
+    random: Random,
+    record: Record,
+    watch: Callable[[World], None],
+) -> None:
     world = World(plan.knobs, loop, random, record)
+    watch(world)
     await world.process.start()
     for step in plan.steps:
         if step.wait:
@@ -94,7 +102,9 @@ async def _rest(world: World) -> bool:
         await asyncio.sleep(_PERIOD_S)
         if world.record.broken:
             return False
-        if world.record.activity == before:
+        # A slow disk may still be at what was given to it long ago.
+        is_durable = not world.process.node.journal.undurable
+        if world.record.activity == before and is_durable:
             return True
     world.record.breach("everything comes to rest", "messages go on and on")
     return False

@@ -18,6 +18,7 @@ from typing import Final, TypeVarTuple, Unpack
 Ts = TypeVarTuple("Ts")
 
 _STANDSTILL: Final = 200_000
+_FOR_EVER_S: Final = 50_000.0
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -107,6 +108,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._rounds += 1
         if self._rounds > _STANDSTILL:
             raise RuntimeError("something runs in a circle")
+        if self._now > _FOR_EVER_S:
+            raise RuntimeError("something is waited for that never comes")
         while self._timers and self._timers[0][0] <= self._now:
             self._soon.append(heapq.heappop(self._timers)[2])
         batch, self._soon = self._soon, []

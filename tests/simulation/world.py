@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from functools import cache
 from random import Random
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from tests.simulation.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
 
+_account = cache(Account.named)
 _EPOCH_MS = 1_700_000_000_000
 
 
@@ -32,6 +34,8 @@ class World:
         """Every value that anybody ever made."""
         self.forked: set[str] = set()
         """Sessions that their author signed twice."""
+        self.has_crashed = False
+        """Whether the server ever lost what it had relayed: who forks may then be believed anew."""
         self.admins: dict[str, dict[str, int]] = {}
         """By group: who is an admin, since when."""
         self.parents: dict[str, dict[str, int]] = {}
@@ -43,12 +47,12 @@ class World:
         self.process = Process(loop, random, knobs, self.disk, record)
         self._restarts: set[asyncio.Task[None]] = set()
         self.clients: list[Client] = []
-        accounts = [Account.named(f"simulated {n}") for n in range(knobs.accounts)]
+        accounts = [_account(f"simulated {n}") for n in range(knobs.accounts)]
         for n in range(knobs.honest):
             account = accounts[n % len(accounts)]
             self._join(Client(self, f"device{n}", account))
         for n in range(knobs.faulty):
-            self._join(Faulty(self, f"mallory{n}", Account.named(f"mallory {n}")))
+            self._join(Faulty(self, f"mallory{n}", _account(f"mallory {n}")))
 
     @property
     def honest(self) -> list[Client]:
@@ -139,9 +143,17 @@ class World:
         if kind == "drain":
             await self.process.drain()
         else:
+            self.has_crashed = True
             await self.process.kill(losing=kind == "power")
         await asyncio.sleep(pause_s)
         self.record.note("server", "starts")
+        await self._start()
+        while not self.process.alive:
+            # It was ended while it started.
+            await self.process.kill(losing=True)
+            await self._start()
+
+    async def _start(self) -> None:
         self.process = Process(self.loop, self.random, self.knobs, self.disk, self.record)
         await self.process.start()
 
