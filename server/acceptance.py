@@ -21,6 +21,7 @@ from protocol.known_state import merge
 from protocol.messages import Content, encode_known
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
+from server.conduct import Conduct
 from server.covalue import Acks, CoValue, Item, Writer
 from server.intake import (
     Outcome,
@@ -57,6 +58,7 @@ class Acceptance:
         parking: Parking,
         acks: Acknowledger,
         backpressure: Backpressure,
+        conduct: Conduct,
         *,
         deliver: Callable[[Peer, CoValue], None],
         first: Callable[[CoValue], None],
@@ -77,7 +79,8 @@ class Acceptance:
         self._release = backpressure.release
         self._first = first
         self._start = start
-        self.counters: Counter[str] = Counter()
+        self._conduct = conduct
+        self.counters = conduct.counters
 
     def take(self, covalue: CoValue, items: list[Item]) -> bool:
         """Deal with `content` for a resident CoValue.
@@ -172,7 +175,7 @@ class Acceptance:
                 self._release(item.peer, item.size)
                 if item.peer.closed:
                     continue
-                self.counters["parked"] += 1
+                self._conduct.note(item.peer, "parked", "content.parked", covalue=covalue.id)
                 self._parking.park(covalue, item, missing)
                 self._break_circle(covalue, content)
             else:
@@ -395,5 +398,4 @@ class Acceptance:
         covalue.release()
 
     def _refuse(self, covalue: CoValue, peer: Peer, error: Exception) -> None:
-        self.counters["refused"] += 1
-        log.info("content.refused", covalue=covalue.id, peer=peer.name, error=str(error))
+        self._conduct.note(peer, "refused", "content.refused", covalue=covalue.id, error=str(error))

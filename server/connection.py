@@ -7,7 +7,8 @@ connection costs about twice as much per message.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from logging import Logger
 from typing import Final, Protocol, cast
@@ -19,11 +20,13 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from protocol.frames import sliced_frame
 from server.auth.carriers import SUBPROTOCOL
 from server.auth.identity import Identity
 from server.auth.usage import Usage
 from server.config import Settings
-from server.outbox import Outbox
+from server.offences import CLOSINGS, COUNTED_CODES, Closing
+from server.outbox import Outbox, Outboxes
 from server.peer import Peer
 
 log: Final = structlog.get_logger(__name__)
@@ -31,6 +34,13 @@ log: Final = structlog.get_logger(__name__)
 _HIGH_WATER: Final = 128 * 1024
 _CLOSE_S: Final = 3.0
 _EARLY_BYTES: Final = 64 * 1024
+_LARGE_BYTES: Final = 64 * 1024
+"""What is larger comes in slices, with everybody else's messages between them."""
+_SLICE_BYTES: Final = 32 * 1024
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
 
 
 class Port(Protocol):
@@ -38,6 +48,7 @@ class Port(Protocol):
 
     loop: asyncio.AbstractEventLoop
     settings: Settings
+    outboxes: Outboxes
     websockets_logger: Logger
 
     def arrived(self, connection: Connection) -> None:
@@ -54,6 +65,15 @@ class Port(Protocol):
 
     def catch_up(self, peer: Peer) -> None:
         """There is room for what did not fit."""
+
+    def account(self, connection: Connection, unfinished: int) -> None:
+        """So many bytes of the connection wait to become messages or to be dealt with."""
+
+    def slice_soon(self, connection: Connection) -> None:
+        """Call `take_slice` of the connection when it is its turn."""
+
+    def count(self, what: str) -> None:
+        """Something happened that an operator may want to know of."""
 
     def left(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -73,7 +93,13 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
         self._flushing = False
-        self._fragments: list[bytes] | None = None
+        self._fragments: bytearray | None = None
+        self._slices: deque[Iterator[bytes]] = deque()
+        self._sliced_bytes = 0
+        self._lost = False
+        self._deaf = False
+        self.unfinished = 0
+        """Bytes that `Port.account` was last told of."""
         self._early: bytearray | None = None
         self._reading = True
         self._choked = False
@@ -94,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         loop = self._port.loop
         self.heard = loop.time()
-        self._timer = loop.call_later(self._port.settings.handshake_seconds, self._transport.abort)
+        self._timer = loop.call_later(self._port.settings.handshake_seconds, self._too_slow)
         self._port.arrived(self)
 
     def data_received(self, data: bytes) -> None:
@@ -112,7 +138,20 @@ class Connection(asyncio.Protocol):
                 self._request(event)
             elif isinstance(event, Frame):
                 self._frame(event)
+        self._account()
         self._send_protocol_data()
+
+    def _account(self) -> None:
+        """Tell how much waits that is no message yet, or none that was dealt with."""
+        unfinished = len(self._protocol.reader.buffer) + self._sliced_bytes
+        if self._fragments is not None:
+            unfinished += len(self._fragments)
+        if unfinished > _LARGE_BYTES or self.unfinished:
+            self._port.account(self, unfinished)
+
+    def _too_slow(self) -> None:
+        self._port.count("slow_handshakes")
+        self.abort()
 
     def eof_received(self) -> None:
         """The other side sends no more; the transport closes itself."""
@@ -142,6 +181,21 @@ class Connection(asyncio.Protocol):
         if self.cancel_decision is not None:
             self.cancel_decision()
             self.cancel_decision = None
+        if self._slices and self.peer is not None:
+            # All of it was received, and it may be nowhere else; there is nobody to answer to.
+            self._lost = self.peer.closed = True
+            self.peer.outbox.close()
+            self._port.slice_soon(self)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        closed = self._protocol.close_sent
+        if closed is not None and closed.code in COUNTED_CODES:
+            self._port.count(f"closed_{closed.code}")
+            if what := CLOSINGS.get(Closing(closed.code, closed.reason)):
+                self._port.count(what)
+        self._port.account(self, 0)
         self._port.left(self)
 
     def ping(self, text: bytes, protocol_ping: bool) -> None:
@@ -159,6 +213,10 @@ class Connection(asyncio.Protocol):
         """Close with a code (RFC 6455 §7.4) after what waits was written, within 3 s."""
         if self._transport is None or self._transport.is_closing():
             return
+        if code in COUNTED_CODES:
+            # For something that it did: the rest of that is not looked at.
+            self._deaf = True
+            self._slices.clear()
         if self._protocol.state is State.OPEN:
             self._flush()
             self._protocol.send_close(code, reason)
@@ -193,7 +251,8 @@ class Connection(asyncio.Protocol):
             return
         early, self._early = self._early, None
         self._answer(response)
-        outbox = Outbox(self._port.settings.outbox_bytes, self._schedule_flush)
+        limit = self._port.settings.outbox_bytes
+        outbox = Outbox(limit, self._schedule_flush, self._port.outboxes)
         self.peer = self._port.joined(self, outbox)
         if early:
             self.data_received(bytes(early))
@@ -209,6 +268,12 @@ class Connection(asyncio.Protocol):
         self._early = None
         self._answer(response)
         self._close_soon()
+
+    def turn_away(self) -> None:
+        """Say that there is no room, without having looked at the request, and close."""
+        assert self._transport is not None
+        self._transport.write(_FULL)
+        self._transport.close()
 
     def _is_over(self) -> bool:
         return self._transport is None or self._transport.is_closing()
@@ -231,26 +296,65 @@ class Connection(asyncio.Protocol):
             if frame.fin:
                 self._receive(bytes(frame.data))
             else:
-                self._fragments = [bytes(frame.data)]
+                self._fragments = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
+            self._fragments += frame.data
             if frame.fin:
-                message = b"".join(self._fragments)
+                message = bytes(self._fragments)
                 self._fragments = None
                 self._receive(message)
+        elif frame.opcode is Opcode.BINARY:
+            self._port.count("binary")
 
     def _receive(self, message: bytes) -> None:
-        if self.peer is not None and not self.peer.closed:
+        if self.peer is None or self.peer.closed or self._deaf:
+            return
+        if len(message) > _LARGE_BYTES or self._slices or not self._reading:
+            self._slices.append(sliced_frame(message, _SLICE_BYTES))
+            self._sliced_bytes += len(message) + 1
+            self.set_reading(self._reading)
+        else:
             self._port.receive(self.peer, message)
+
+    def forget_unfinished(self) -> None:
+        """Let go of what is not wholly here: the connection is being closed."""
+        self._slices.clear()
+        self._sliced_bytes = 0
+        self._fragments = None
+
+    def take_slice(self) -> bool:
+        """Deal with the next slice of a large message. Returns whether to go on with another."""
+        if self.peer is None or not (self._slices and (self._lost or self._may_read())):
+            return False
+        part = next(self._slices[0], None)
+        if part is None:
+            self._slices.popleft()
+        else:
+            self._sliced_bytes -= len(part) + 1
+            self._port.receive(self.peer, part)
+        if self._slices:
+            return True
+        self._sliced_bytes = 0
+        if self._lost:
+            self._end()
+        else:
+            self._account()
+            self.set_reading(self._reading)
+        return False
+
+    def _may_read(self) -> bool:
+        return self._reading and self._resting is None and not self._choked
 
     def set_reading(self, reading: bool) -> None:
         """Go on or stop reading from the socket."""
         self._reading = reading
         if self._transport is not None and not self._transport.is_closing():
-            if reading and self._resting is None and not self._choked:
+            if self._may_read() and not self._slices:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+        if self._slices:
+            self._port.slice_soon(self)
 
     def rest(self, seconds: float) -> None:
         """Read nothing for so long, whatever `set_reading` says."""

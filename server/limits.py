@@ -21,7 +21,15 @@ class Limits:
     """Content of one peer that waits for CoValues which it has not sent."""
     parked_s: float
     """How long it waits."""
+    subscriptions: int = 100_000
+    """CoValues that one peer may be subscribed to."""
+    total_subscriptions: int = 500_000
+    """The same over all peers."""
     asked: int = 10_000
     """CoValues that one peer may be asked for at a time."""
     batches: int = 100
     """`reconcile` batches of one peer that may be open."""
+    waiting: int = 20_000
+    """Pairs of a CoValue and one that it waits for, over all that one peer parked."""
+    total_waiting: int = 100_000
+    """The same over all peers."""

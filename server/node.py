@@ -16,7 +16,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from protocol.errors import MalformedMessage
+from protocol.errors import MalformedMessage, shown
 from protocol.frames import split_frame
 from protocol.ids import is_covalue_id
 from protocol.known_state import covers, merge
@@ -32,6 +32,7 @@ from protocol.messages import (
 from server.acceptance import Acceptance
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
+from server.conduct import Conduct
 from server.covalue import CoValue, Item
 from server.delivery import Delivery
 from server.journal import Journal
@@ -68,6 +69,8 @@ class Node:
         self._draining = False
         self._deliveries: dict[Peer, Delivery] = {}
         self._backpressure = Backpressure(limits)
+        self.counters: Counter[str] = Counter()
+        self._conduct = Conduct(self.counters, clock)
         self._acks = Acknowledger(Reconciler.answered)
         self.journal = Journal(store, self._acks.flush)
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
@@ -89,11 +92,11 @@ class Node:
             self._parking,
             self._acks,
             self._backpressure,
+            self._conduct,
             deliver=self._deliver,
             first=self._turns.now,
             start=self._start,
         )
-        self.counters: Counter[str] = self._acceptance.counters
 
     @property
     def peers(self) -> int:
@@ -148,7 +151,7 @@ class Node:
             try:
                 message = decode_message(line)
             except MalformedMessage as error:
-                self._note_malformed(peer, error)
+                self._conduct.malformed(peer, error)
                 continue
             if isinstance(message, Load | Known | Content):
                 if not is_covalue_id(message.id):
@@ -168,21 +171,16 @@ class Node:
             self._deliver(peer, self.residents.get(covalue_id))
 
     def _receive_impossible(self, peer: Peer, message: Load | Known | Content) -> None:
-        self._note_malformed(peer, MalformedMessage("an id that no CoValue can have"))
+        self._conduct.malformed(peer, MalformedMessage("an id that no CoValue can have"))
         if isinstance(message, Load):
             # An unanswered load would hold up the client's other loads for a minute.
             peer.tell(encode_known(message.id, False, {}))
-
-    def _note_malformed(self, peer: Peer, error: MalformedMessage) -> None:
-        self.counters["malformed"] += 1
-        log.info("message.malformed", peer=peer.name, error=str(error))
 
     def _reconcile(self, peer: Peer, message: Reconcile) -> None:
         if self._reconciler.accepts(peer, message):
             self._start(lambda: self._reconciler.compare(peer, message))
         else:
-            self.counters["refused"] += 1
-            log.info("reconcile.refused", peer=peer.name, values=len(message.values))
+            self._conduct.note(peer, "refused", "reconcile.refused", batch=shown(message.id))
 
     def _deal_with(self, covalue: CoValue) -> None:
         """Deal with the inbox, up to something that must be fetched first."""
@@ -263,7 +261,7 @@ class Node:
         try:
             sessions = decode_sessions(message.sessions)
         except MalformedMessage as error:
-            self._note_malformed(peer, error)
+            self._conduct.malformed(peer, error)
             return
         if peer.batches:
             Reconciler.answered(covalue, peer)

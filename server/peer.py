@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from server.auth.identity import Identity
 from server.auth.usage import Usage
+from server.offences import UNREAD, Record
 from server.outbox import CONTROL, Outbox
 from server.subscription import Subscription
 
@@ -33,7 +34,12 @@ class Peer:
     """`reconcile` batches with the ids that are still to be answered."""
     lagging: set[str] = field(default_factory=set)
     """CoValues whose live content did not fit into the outbox."""
+    comparing: int = 0
+    """`reconcile` batches that are being compared."""
+    offences: Record = field(default_factory=Record)
     parked_bytes: int = 0
+    waiting: int = 0
+    """Pairs of a CoValue and one that it waits for, because of this peer."""
     held_bytes: int = 0
     """Bytes received from this peer and not yet dealt with."""
     throttled: bool = False
@@ -65,6 +71,9 @@ class Peer:
         if self.outbox.is_full and not self.backlogged:
             self.backlogged = True
             self.set_reading(False)
+        if self.backlogged and self.outbox.is_over:
+            self.disconnect(UNREAD.code, UNREAD.reason)
+            self.outbox.close()
 
     def send(self, subscription: Subscription, message: bytes) -> None:
         """Send content in the lane of its CoValue."""
