@@ -17,7 +17,6 @@ import structlog
 from protocol.errors import ProtocolError
 from protocol.header import Header
 from protocol.ids import parse_session_id, signer_key
-from protocol.known_state import merge
 from protocol.messages import Content, encode_known
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
@@ -228,9 +227,7 @@ class Acceptance:
         self, covalue: CoValue, header: Header, questions: set[tuple[str, int]]
     ) -> None:
         assert header.group is not None
-        for author, at in questions:
-            verdict = await self._judge.may_delete(header.group, author, at)
-            covalue.verdicts[author, at] = verdict
+        covalue.verdicts |= await self._judge.may_delete(header.group, questions)
 
     async def _rehash(self, covalue: CoValue, sessions: set[str]) -> None:
         await self._journal.settled(covalue.ticket)
@@ -333,8 +330,7 @@ class Acceptance:
     def _note_claims(self, covalue: CoValue, content: Parsed) -> Parsed:
         """Of content for a tombstone only delete sessions are looked at; the rest is claimed."""
         subscription = covalue.subscribe(content.peer)
-        claims = subscription.claims = dict(subscription.claims or {})
-        merge(claims, {e.session: e.end for e in content.entries if e.session[-1] != "$"})
+        subscription.claim({e.session: e.end for e in content.entries if e.session[-1] != "$"})
         content.entries = [e for e in content.entries if e.session[-1] == "$"]
         return content
 

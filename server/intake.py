@@ -29,6 +29,8 @@ from server.covalue import CoValue, Writer
 from server.peer import Peer
 
 _NOTHING: Final[set[str]] = set()
+_DEPENDENCIES: Final = 10_000
+"""That one message may bring; Jazz's have a few, as they end at about 100 KB."""
 
 
 class Entry(NamedTuple):
@@ -81,7 +83,8 @@ def parse_content(
     """Decode a message against what is known of its CoValue.
 
     `header` is the one that earlier content of this turn brought. Raises `InvalidHeader` if the
-    CoValue is new and the message's header is not its own.
+    CoValue is new and the message's header is not its own, and `ProtocolError` if it names too many
+    others.
     """
     if covalue.header is None and header is None and isinstance(message.header, msgspec.Raw):
         header = parse_header(covalue.id, bytes(message.header))
@@ -101,6 +104,8 @@ def parse_content(
         except ProtocolError as error:
             parsed.errors.append(error)
     parsed.dependencies.discard(covalue.id)
+    if len(parsed.dependencies) > _DEPENDENCIES:
+        raise ProtocolError(f"{len(parsed.dependencies)} others are named in one message")
     return parsed
 
 

@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from protocol.errors import MalformedMessage, shown
 from protocol.frames import split_frame
 from protocol.ids import is_covalue_id
-from protocol.known_state import covers, merge
+from protocol.known_state import covers
 from protocol.messages import (
     Content,
     Known,
@@ -28,13 +28,15 @@ from protocol.messages import (
     decode_message,
     decode_sessions,
     encode_known,
+    split_content,
 )
 from server.acceptance import Acceptance
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
 from server.conduct import Conduct
-from server.covalue import CoValue, Item
+from server.covalue import BASE_BYTES, CoValue, Item
 from server.delivery import Delivery
+from server.interests import Interests
 from server.journal import Journal
 from server.judgement import Judge
 from server.limits import Limits
@@ -44,11 +46,17 @@ from server.reconcile import Reconciler
 from server.residents import Residents
 from server.store.interface import Store
 from server.store.patient import PatientReads
-from server.turns import Turns
+from server.subscription import sensible
+from server.turns import Turns, portion
 
 log: Final = structlog.get_logger(__name__)
 
 _SWEEP_S: Final = 5.0
+_MESSAGE_BYTES: Final = 1_000
+"""What a message in hand takes beside its bytes: so that small ones are not many."""
+_ID_LENGTH: Final = 1_000
+_SESSIONS: Final = 32
+"""Of one message, dealt with at once."""
 
 
 class Node:
@@ -75,6 +83,7 @@ class Node:
         self.journal = Journal(store, self._acks.flush)
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self._reads, limits.memory_bytes, self._turns.add)
+        self._interests = Interests(limits, self.residents, self._conduct, self._start)
         self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
         self._parking = Parking(
             limits,
@@ -88,7 +97,7 @@ class Node:
             self._reads,
             self.residents,
             self.journal,
-            Judge(self.residents, self.journal, self._reads),
+            Judge(self.residents, self.journal, self._reads, limits.memory_bytes // 4),
             self._parking,
             self._acks,
             self._backpressure,
@@ -124,9 +133,17 @@ class Node:
     def connect(self, peer: Peer) -> None:
         """A peer is there."""
         self._deliveries[peer] = Delivery(
-            peer, self.residents, self.journal, self._reads, self._acks.ask, self._start
+            peer,
+            self.residents,
+            self.journal,
+            self._reads,
+            self._acks.ask,
+            self._start,
+            most=self.limits.memory_bytes // 4 // BASE_BYTES,
+            on_too_deep=self._note_too_deep,
         )
         self._backpressure.join(peer)
+        self._interests.join(peer)
 
     def disconnect(self, peer: Peer) -> None:
         """A peer is gone; all that was remembered of it goes, too."""
@@ -135,13 +152,8 @@ class Node:
         self._backpressure.leave(peer)
         self._deliveries.pop(peer, None)
         self._parking.forget(peer)
-        for covalue_id in peer.subscriptions:
-            covalue = self.residents.peek(covalue_id)
-            if covalue is not None:
-                covalue.subscribers.pop(peer, None)
-                covalue.acks.pop(peer, None)
-                self.residents.forget_subscriber(covalue_id)
-        peer.subscriptions.clear()
+        self._conduct.left(peer)
+        self._interests.leave(peer)
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """Take in one frame. What is no message is dropped and counted, line by line."""
@@ -158,8 +170,15 @@ class Node:
                     self._receive_impossible(peer, message)
                     continue
                 covalue = self.residents.get(message.id)
-                covalue.inbox.append(Item(peer, message, len(line)))
-                self._backpressure.hold(peer, len(line))
+                size = len(line) + _MESSAGE_BYTES
+                if isinstance(message, Content) and len(message.new) > _SESSIONS:
+                    parts = split_content(message, _SESSIONS)
+                    share = size // len(parts)
+                    covalue.inbox += [Item(peer, part, share) for part in parts]
+                    size = share * len(parts)
+                else:
+                    covalue.inbox.append(Item(peer, message, size))
+                self._backpressure.hold(peer, size)
                 self._turns.add(covalue)
             elif isinstance(message, Reconcile):
                 self._reconcile(peer, message)
@@ -172,7 +191,7 @@ class Node:
 
     def _receive_impossible(self, peer: Peer, message: Load | Known | Content) -> None:
         self._conduct.malformed(peer, MalformedMessage("an id that no CoValue can have"))
-        if isinstance(message, Load):
+        if isinstance(message, Load) and len(message.id) <= _ID_LENGTH:
             # An unanswered load would hold up the client's other loads for a minute.
             peer.tell(encode_known(message.id, False, {}))
 
@@ -189,7 +208,8 @@ class Node:
             return
         if covalue.busy:
             return
-        items, covalue.inbox = covalue.inbox, []
+        items, rest = portion(covalue.inbox)
+        covalue.inbox = []
         try:
             self._deal_with_items(covalue, items)
         except Exception:
@@ -198,6 +218,9 @@ class Node:
             self.counters["faults"] += 1
             for item in items:
                 item.peer.disconnect(1011, "internal error")
+        if rest:
+            covalue.inbox += rest
+            self._turns.add(covalue)
         self.residents.touch(covalue)
 
     def _deal_with_items(self, covalue: CoValue, items: list[Item]) -> None:
@@ -239,6 +262,8 @@ class Node:
     def _load(self, covalue: CoValue, peer: Peer, message: Load) -> None:
         """Answer with what lacks, or with the known state if nothing does."""
         subscription = covalue.subscribe(peer)
+        ahead = not covalue.deleted and not covers(covalue.counts, message.sessions)
+        message.sessions = sensible(message.sessions, covalue.counts)
         subscription.replace(message.header, message.sessions)
         if covalue.header is None:
             # Who says that it holds what is not here is asked to send it.
@@ -247,7 +272,6 @@ class Node:
             return
         if covalue.deleted:
             subscription.claims = dict(message.sessions)
-        ahead = not covalue.deleted and not covers(covalue.counts, message.sessions)
         in_step = subscription.settle(covalue.counts)
         if in_step and covalue.dependencies <= peer.subscriptions.keys():
             self._acks.ask(covalue, peer, correction=ahead)
@@ -265,17 +289,18 @@ class Node:
             return
         if peer.batches:
             Reconciler.answered(covalue, peer)
+        sessions = sensible(sessions, covalue.counts)
         if covalue.header is None and not message.header:
             return
         first = covalue.id not in peer.subscriptions
         subscription = covalue.subscribe(peer)
         if covalue.deleted:
-            subscription.claims = dict(subscription.claims or {})
-            merge(subscription.claims, sessions)
+            subscription.claim(sessions)
         if message.isCorrection:
             subscription.replace(message.header, sessions)
         else:
             subscription.merge(message.header, sessions)
+            subscription.shorten(covalue.counts)
         if covalue.header is None:
             return
         if subscription.settle(covalue.counts):
@@ -289,10 +314,14 @@ class Node:
         if delivery is not None:
             delivery.request(covalue, answer=answer)
 
+    def _note_too_deep(self, peer: Peer, covalue_id: str) -> None:
+        self._conduct.note(peer, "too_deep", "load.too_deep", covalue=covalue_id)
+
     def _correct(self, covalue: CoValue, peer: Peer) -> None:
         self._acks.ask(covalue, peer, correction=True)
 
     def _after_turn(self) -> None:
+        self._interests.thin_out()
         self.residents.trim()
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -312,6 +341,7 @@ class Node:
     async def _sweep(self) -> None:
         while True:
             await anyio.sleep(_SWEEP_S)
+            self._interests.check_total()
             dropped = self._parking.expire()
             if dropped:
                 self.counters["expired"] += dropped

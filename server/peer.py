@@ -28,6 +28,10 @@ class Peer:
     usage: Usage = field(default_factory=Usage)
     """What its key has used; shared by all peers of that key."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    """By CoValue, the oldest first."""
+    most_subscriptions: int = 2**31
+    crowded: set[Peer] = field(default_factory=set)
+    """Where the peer is put if it has more."""
     asked: set[str] = field(default_factory=set)
     """Dependencies that this peer was asked for."""
     batches: dict[str, set[str]] = field(default_factory=dict)
@@ -47,6 +51,12 @@ class Peer:
     backlogged: bool = False
     """Whether nothing is read from the peer, because it does not read what it is told."""
     closed: bool = False
+
+    def subscribe(self, covalue_id: str, subscription: Subscription) -> None:
+        """Note a new subscription."""
+        self.subscriptions[covalue_id] = subscription
+        if len(self.subscriptions) > self.most_subscriptions:
+            self.crowded.add(self)
 
     def throttle(self, stop: bool) -> None:
         """Stop or go on reading from the peer, as far as what it sent is concerned."""

@@ -12,15 +12,18 @@ import structlog
 
 from protocol.errors import MalformedMessage
 from server.covalue import CoValue
+from server.peer import Peer
 from server.store.patient import PatientReads
+from server.subscription import Subscription
 
 log: Final = structlog.get_logger(__name__)
 
 _BATCH: Final = 500
+_BUSY: Final = 1_000
 
 
 class Residents:
-    """The table of CoValues. A record exists while it is resident or somebody is subscribed."""
+    """The table of CoValues. A record exists while it is resident or something is going on."""
 
     def __init__(
         self, reads: PatientReads, limit: int, on_resident: Callable[[CoValue], None]
@@ -31,6 +34,8 @@ class Residents:
         self._on_resident = on_resident
         self._records: dict[str, CoValue] = {}
         self._recent: OrderedDict[str, CoValue] = OrderedDict()
+        self._resting: dict[str, dict[Peer, Subscription]] = {}
+        """The subscribers of CoValues that have no record."""
         self._wanted: dict[str, CoValue] = {}
         self._work = anyio.Event()
         self._loaded = anyio.Event()
@@ -45,6 +50,8 @@ class Residents:
         covalue = self._records.get(covalue_id)
         if covalue is None:
             covalue = self._records[covalue_id] = CoValue(covalue_id)
+            if (subscribers := self._resting.pop(covalue_id, None)) is not None:
+                covalue.subscribers = subscribers
         return covalue
 
     def peek(self, covalue_id: str) -> CoValue | None:
@@ -81,19 +88,28 @@ class Residents:
         self.size += size - covalue.weight
         covalue.weight = size
 
-    def forget_subscriber(self, covalue_id: str) -> None:
-        """A subscription ended; drop the record if nothing else needs it."""
+    def forget_subscriber(self, covalue_id: str, peer: Peer) -> None:
+        """End the peer's subscription; drop the record if nothing else needs it."""
+        peer.subscriptions.pop(covalue_id, None)
         covalue = self._records.get(covalue_id)
-        if covalue is not None and not covalue.resident:
-            self._drop_record(covalue)
+        if covalue is not None:
+            covalue.subscribers.pop(peer, None)
+            covalue.acks.pop(peer, None)
+            if not covalue.resident:
+                self._drop_record(covalue)
+        elif (subscribers := self._resting.get(covalue_id)) is not None:
+            subscribers.pop(peer, None)
+            if not subscribers:
+                del self._resting[covalue_id]
 
     def trim(self) -> None:
         """Let go of idle CoValues, the least recently used first, until the limit holds."""
-        attempts = len(self._recent)
-        while self.size > self._limit and attempts:
-            attempts -= 1
+        attempts = min(len(self._recent), _BUSY)
+        while self.size > self._limit and attempts and self._recent:
             covalue_id, covalue = next(iter(self._recent.items()))
             if not covalue.is_idle:
+                # Not all of them each time, or many busy ones would take all of the loop's time.
+                attempts -= 1
                 self._recent.move_to_end(covalue_id)
                 continue
             del self._recent[covalue_id]
@@ -125,5 +141,8 @@ class Residents:
                 self.trim()
 
     def _drop_record(self, covalue: CoValue) -> None:
-        if not covalue.subscribers and covalue.is_idle and covalue.id not in self._wanted:
+        """Drop the record; of what somebody is subscribed to, the subscribers alone are kept."""
+        if covalue.is_idle and covalue.id not in self._wanted:
             self._records.pop(covalue.id, None)
+            if covalue.subscribers:
+                self._resting[covalue.id] = covalue.subscribers
