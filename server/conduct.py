@@ -36,14 +36,16 @@ class Conduct:
         elif counts[what] == _LOGGED + 1:
             log.info("peer.offends", peer=peer.name, what=what, more="is only counted")
 
-    def malformed(self, peer: Peer, error: Exception) -> None:
-        """A line was no message. Who sends nothing else is closed."""
+    def malformed(self, peer: Peer, error: Exception) -> bool:
+        """A line was no message. Who sends nothing else is closed. Returns whether it is."""
         self.note(peer, "malformed", "message.malformed", error=str(error))
         record, now = peer.offences, self._clock()
         record.score = max(record.score - (now - record.at) * _FORGOTTEN_PER_S, 0) + 1
         record.at = now
-        if record.score > _FREE:
-            peer.disconnect(*MALFORMED)
+        if record.score <= _FREE:
+            return False
+        peer.disconnect(*MALFORMED)
+        return True
 
     def left(self, peer: Peer) -> None:
         """The peer is gone: say how much there was, if not all of it was logged."""

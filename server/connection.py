@@ -36,7 +36,12 @@ _CLOSE_S: Final = 3.0
 _EARLY_BYTES: Final = 64 * 1024
 _LARGE_BYTES: Final = 64 * 1024
 """What is larger comes in slices, with everybody else's messages between them."""
-_SLICE_BYTES: Final = 32 * 1024
+_SMALL_BYTES: Final = 2 * 1024
+_SLICE_BYTES: Final = 16 * 1024
+_PIECE_BYTES: Final = 4 * 1024
+_FRAMES: Final = 100
+_PARSE_S: Final = 0.005
+"""For how long bytes that came in at once are parsed before it is everybody else's turn."""
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
     b"Connection: close\r\n\r\n"
@@ -94,6 +99,8 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._flushing = False
         self._fragments: bytearray | None = None
+        self._unparsed = bytearray()
+        self._piece_bytes = _PIECE_BYTES
         self._slices: deque[Iterator[bytes]] = deque()
         self._sliced_bytes = 0
         self._lost = False
@@ -132,18 +139,41 @@ class Connection(asyncio.Protocol):
             if len(self._early) > _EARLY_BYTES:
                 self.abort()
             return
+        if self._unparsed or self._slices:
+            self._unparsed += data
+        elif len(data) <= _PIECE_BYTES or self.peer is None:
+            self._parse(data)
+        else:
+            self._unparsed = bytearray(data)
+            end = self.heard + _PARSE_S
+            while self._unparsed and not self._slices and self._port.loop.time() < end:
+                self._parse_piece()
+            if self._unparsed:
+                self.set_reading(self._reading)
+        self._account()
+        self._send_protocol_data()
+
+    def _parse_piece(self) -> None:
+        """Parse some of what has come in: less of it while it holds many small frames."""
+        piece = bytes(self._unparsed[: self._piece_bytes])
+        del self._unparsed[: len(piece)]
+        many = self._parse(piece) > _FRAMES
+        self._piece_bytes = _PIECE_BYTES if many else self._piece_bytes * 2
+
+    def _parse(self, data: bytes) -> int:
+        """Parse bytes and see to what they say. Returns how many frames they held."""
         self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
+        events = self._protocol.events_received()
+        for event in events:
             if isinstance(event, Request):
                 self._request(event)
             elif isinstance(event, Frame):
                 self._frame(event)
-        self._account()
-        self._send_protocol_data()
+        return len(events)
 
     def _account(self) -> None:
         """Tell how much waits that is no message yet, or none that was dealt with."""
-        unfinished = len(self._protocol.reader.buffer) + self._sliced_bytes
+        unfinished = len(self._protocol.reader.buffer) + self._sliced_bytes + len(self._unparsed)
         if self._fragments is not None:
             unfinished += len(self._fragments)
         if unfinished > _LARGE_BYTES or self.unfinished:
@@ -157,6 +187,9 @@ class Connection(asyncio.Protocol):
         """The other side sends no more; the transport closes itself."""
         if self._early is not None:
             self.abort()
+            return
+        if self._slices or self._unparsed:
+            # The transport closes now; what came before the end is dealt with all the same.
             return
         self._protocol.receive_eof()
         self._send_protocol_data()
@@ -181,7 +214,7 @@ class Connection(asyncio.Protocol):
         if self.cancel_decision is not None:
             self.cancel_decision()
             self.cancel_decision = None
-        if self._slices and self.peer is not None:
+        if (self._slices or self._unparsed) and self.peer is not None:
             # All of it was received, and it may be nowhere else; there is nobody to answer to.
             self._lost = self.peer.closed = True
             self.peer.outbox.close()
@@ -216,10 +249,13 @@ class Connection(asyncio.Protocol):
         if code in COUNTED_CODES:
             # For something that it did: the rest of that is not looked at.
             self._deaf = True
-            self._slices.clear()
+            self.forget_unfinished()
         if self._protocol.state is State.OPEN:
             self._flush()
-            self._protocol.send_close(code, reason)
+            if self._deaf:
+                self._protocol.fail(code, reason)
+            else:
+                self._protocol.send_close(code, reason)
             self._send_protocol_data()
             # Its close frame must be heard even if nothing was to be read any more.
             if self._resting is not None:
@@ -309,7 +345,12 @@ class Connection(asyncio.Protocol):
     def _receive(self, message: bytes) -> None:
         if self.peer is None or self.peer.closed or self._deaf:
             return
-        if len(message) > _LARGE_BYTES or self._slices or not self._reading:
+        if (
+            self._slices
+            or not self._reading
+            or len(message) > _LARGE_BYTES
+            or (len(message) > _SMALL_BYTES and self._port.loop.time() > self.heard + _PARSE_S)
+        ):
             self._slices.append(sliced_frame(message, _SLICE_BYTES))
             self._sliced_bytes += len(message) + 1
             self.set_reading(self._reading)
@@ -321,20 +362,25 @@ class Connection(asyncio.Protocol):
         self._slices.clear()
         self._sliced_bytes = 0
         self._fragments = None
+        self._unparsed.clear()
 
     def take_slice(self) -> bool:
-        """Deal with the next slice of a large message. Returns whether to go on with another."""
-        if self.peer is None or not (self._slices and (self._lost or self._may_read())):
+        """Deal with the next slice of a large message, or parse on. Returns whether more waits."""
+        if self.peer is None or not (self._lost or self._may_read()):
             return False
-        part = next(self._slices[0], None)
-        if part is None:
-            self._slices.popleft()
-        else:
-            self._sliced_bytes -= len(part) + 1
-            self._port.receive(self.peer, part)
         if self._slices:
+            part = next(self._slices[0], None)
+            if part is None:
+                self._slices.popleft()
+            else:
+                self._sliced_bytes -= len(part) + 1
+                self._port.receive(self.peer, part)
+        elif self._unparsed:
+            self._parse_piece()
+            if not self._lost:
+                self._send_protocol_data()
+        if self._slices or self._unparsed:
             return True
-        self._sliced_bytes = 0
         if self._lost:
             self._end()
         else:
@@ -349,11 +395,11 @@ class Connection(asyncio.Protocol):
         """Go on or stop reading from the socket."""
         self._reading = reading
         if self._transport is not None and not self._transport.is_closing():
-            if self._may_read() and not self._slices:
+            if self._may_read() and not self._slices and not self._unparsed:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
-        if self._slices:
+        if self._slices or self._unparsed:
             self._port.slice_soon(self)
 
     def rest(self, seconds: float) -> None:
@@ -385,7 +431,10 @@ class Connection(asyncio.Protocol):
 
     def _send_protocol_data(self) -> None:
         assert self._transport is not None
-        for data in self._protocol.data_to_send():
+        to_send = self._protocol.data_to_send()
+        if len(to_send) > 2 and all(to_send):
+            to_send = [b"".join(to_send)]
+        for data in to_send:
             if data:
                 self._transport.write(data)
             else:

@@ -190,7 +190,6 @@ class Gateway:
             largest.unfinished = 0
             log.info("peer.unfinished", peer=largest.peer.name if largest.peer else None)
             largest.close(*UNFINISHED)
-            largest.forget_unfinished()
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """A text frame came in."""

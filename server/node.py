@@ -163,7 +163,8 @@ class Node:
             try:
                 message = decode_message(line)
             except MalformedMessage as error:
-                self._conduct.malformed(peer, error)
+                if self._conduct.malformed(peer, error):
+                    return
                 continue
             if isinstance(message, Load | Known | Content):
                 if not is_covalue_id(message.id):
