@@ -55,7 +55,7 @@ _SWEEP_S: Final = 5.0
 _MESSAGE_BYTES: Final = 1_000
 """What a message in hand takes beside its bytes: so that small ones are not many."""
 _ID_LENGTH: Final = 1_000
-_SESSIONS: Final = 32
+_SESSIONS: Final = 16
 """Of one message, dealt with at once."""
 
 

@@ -20,6 +20,7 @@ log: Final = structlog.get_logger(__name__)
 
 _BATCH: Final = 500
 _BUSY: Final = 1_000
+_WOKEN: Final = 16
 
 
 class Residents:
@@ -38,7 +39,7 @@ class Residents:
         """The subscribers of CoValues that have no record."""
         self._wanted: dict[str, CoValue] = {}
         self._work = anyio.Event()
-        self._loaded = anyio.Event()
+        self._awaited: dict[str, anyio.Event] = {}
         self.size = 0
         """Bytes that the resident CoValues take, roughly."""
 
@@ -73,8 +74,10 @@ class Residents:
         try:
             for covalue in covalues:
                 self.want(covalue)
-            while not all(covalue.resident for covalue in covalues):
-                await self._loaded.wait()
+            for covalue in covalues:
+                while not covalue.resident:
+                    # Each has an event of its own, or all that wait would wake up for any.
+                    await self._awaited.setdefault(covalue.id, anyio.Event()).wait()
             yield covalues
         finally:
             for covalue in covalues:
@@ -128,7 +131,10 @@ class Residents:
                 # Wanted again while it was being loaded: what it is by now must stay.
                 batch = [covalue for covalue in batch if not covalue.resident]
                 stored = await self._reads.load([covalue.id for covalue in batch])
+                woken = 0
                 for covalue in batch:
+                    if covalue.resident:
+                        continue
                     try:
                         covalue.fill(stored.get(covalue.id))
                     except MalformedMessage as error:
@@ -136,8 +142,12 @@ class Residents:
                         covalue.fill(None)
                     self.touch(covalue)
                     self._on_resident(covalue)
-                self._loaded.set()
-                self._loaded = anyio.Event()
+                    if (event := self._awaited.pop(covalue.id, None)) is not None:
+                        event.set()
+                        woken += 1
+                        if woken % _WOKEN == 0:
+                            # Whoever waited has work to do: not all of them in one turn.
+                            await anyio.lowlevel.checkpoint()
                 self.trim()
 
     def _drop_record(self, covalue: CoValue) -> None:

@@ -35,7 +35,7 @@ class Honest:
         async with talking(url) as writer, talking(url) as reader:
             await writer.upload(*self.band.first())
             await reader.load(self.band.map.id)
-            print("ready", flush=True)
+            _say("ready")
             count = 1
             while not self.done:
                 count += 1
@@ -68,6 +68,11 @@ class Honest:
         return bool(part["after"] + len(part["newTransactions"]) == count)
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 async def main(url: str) -> None:
     """Run until the input ends."""
     honest = Honest()
@@ -76,7 +81,7 @@ async def main(url: str) -> None:
         while line := await anyio.to_thread.run_sync(sys.stdin.readline):
             honest.phase = line.strip()
         honest.done = True
-    print(json.dumps(honest.times), flush=True)
+    _say(json.dumps(honest.times))
 
 
 if __name__ == "__main__":

@@ -150,9 +150,7 @@ async def connected(
     port: int, *, source: str = "", headers: str = "", receive_buffer: int = 0
 ) -> AsyncIterator[Raw]:
     """A websocket that is dropped at the end."""
-    status, raw = await upgrade(
-        port, source=source, headers=headers, receive_buffer=receive_buffer
-    )
+    status, raw = await upgrade(port, source=source, headers=headers, receive_buffer=receive_buffer)
     assert " 101 " in status, status
     try:
         yield raw

@@ -102,9 +102,7 @@ async def test_a_circle_that_is_too_long_to_be_seen_waits_and_is_closed(
 
 async def test_content_that_waits_for_what_never_comes(besiege: Besiege, scale: Scale) -> None:
     peers, count = scale(4, 20), scale(3_000, 9_900)
-    async with besiege(
-        "content without dependencies, by many", bound=scale(96, 450) * MB
-    ) as under:
+    async with besiege("content without dependencies, by many", bound=scale(96, 450) * MB) as under:
         async with anyio.create_task_group() as tasks:
 
             async def park(number: int) -> None:
@@ -136,21 +134,21 @@ async def test_content_that_waits_for_what_never_comes(besiege: Besiege, scale: 
 
 async def test_one_message_that_names_half_a_million(besiege: Besiege, scale: Scale) -> None:
     count = scale(60_000, 250_000)
-    async with besiege("one message that names half a million", bound=200 * MB) as under:
-        async with connected(under.port) as raw:
-            value = group(AGENT.id, unique="names many")
-            session = AGENT.session()
-            names = "".join(
-                f',{{"op":"set","key":"co_z{n:05d}{"x" * 21}","value":"reader"}}'.replace("0", "1")
-                for n in range(count)
-            )
-            text = f'[{{"op":"set","key":"a","value":1}}{names}]'
-            run = session.append({"privacy": "trusting", "madeAt": 1, "changes": text})
-            await raw.send(content(value, {session.id: run}, with_header=True))
-            # One that names few comes through after it.
-            other = group(AGENT.id, unique="names nobody")
-            await raw.send(content(other, {}, with_header=True))
-            assert (await raw.about(other.id))["header"] is True
+    name = "one message that names half a million"
+    async with besiege(name, bound=200 * MB) as under, connected(under.port) as raw:
+        value = group(AGENT.id, unique="names many")
+        session = AGENT.session()
+        names = "".join(
+            f',{{"op":"set","key":"co_z{n:05d}{"x" * 21}","value":"reader"}}'.replace("0", "1")
+            for n in range(count)
+        )
+        text = f'[{{"op":"set","key":"a","value":1}}{names}]'
+        run = session.append({"privacy": "trusting", "madeAt": 1, "changes": text})
+        await raw.send(content(value, {session.id: run}, with_header=True))
+        # One that names few comes through after it.
+        other = group(AGENT.id, unique="names nobody")
+        await raw.send(content(other, {}, with_header=True))
+        assert (await raw.about(other.id))["header"] is True
 
 
 async def test_the_same_chain_in_headers(besiege: Besiege, scale: Scale) -> None:

@@ -52,9 +52,7 @@ async def test_a_message_in_a_million_fragments_is_no_more_than_its_bytes(
         assert (await under.counters())["malformed"] == 1
 
 
-async def test_messages_that_never_end_are_bounded_in_total(
-    besiege: Besiege, scale: Scale
-) -> None:
+async def test_messages_that_never_end_are_bounded_in_total(besiege: Besiege, scale: Scale) -> None:
     count = scale(12, 100)
     limit = 32 * MB
     async with (
@@ -93,24 +91,28 @@ async def test_what_is_no_frame_closes_with_1002(besiege: Besiege) -> None:
 
 async def test_tiny_frames_hold_up_nobody(besiege: Besiege, scale: Scale) -> None:
     count = scale(100_000, 2_000_000)
-    async with besiege("pings and empty texts", bound=32 * MB) as under:
-        async with connected(under.port) as raw:
-            for _ in range(count // 2000):
-                await raw.write(frame(PING, b"") * 1000 + frame(TEXT, b"") * 1000)
-                if await raw.reader.read(2**16) == b"":
-                    break
-            await answers_after(raw)
+    async with (
+        besiege("pings and empty texts", bound=32 * MB) as under,
+        connected(under.port) as raw,
+    ):
+        for _ in range(count // 2000):
+            await raw.write(frame(PING, b"") * 1000 + frame(TEXT, b"") * 1000)
+            if await raw.reader.read(2**16) == b"":
+                break
+        await answers_after(raw)
 
 
 async def test_a_large_message_of_small_ones_takes_turns(besiege: Besiege, scale: Scale) -> None:
     size = scale(4 * MB, 16 * MB - 1000)
     line = b'{"action":"load","id":"%b","header":false,"sessions":{}}\n' % UNKNOWN.encode()
-    async with besiege("16 MB of loads in one message", bound=110 * MB) as under:
-        async with connected(under.port) as raw:
-            count = size // len(line)
-            await raw.send(line * count)
-            for _ in range(count):
-                assert (await raw.about(UNKNOWN))["header"] is False
+    async with (
+        besiege("16 MB of loads in one message", bound=110 * MB) as under,
+        connected(under.port) as raw,
+    ):
+        count = size // len(line)
+        await raw.send(line * count)
+        for _ in range(count):
+            assert (await raw.about(UNKNOWN))["header"] is False
 
 
 async def test_a_socket_that_ends_amid_everything_leaves_nothing(besiege: Besiege) -> None:

@@ -28,7 +28,7 @@ MALFORMED = {
     "a huge number": b'{"action":"load","id":"%b","header":true,"sessions":{"a":1%b}}'
     % (UNKNOWN.encode(), b"0" * 1000),
     "deep nesting": b'{"action":"done","id":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "a lone surrogate in an id": b'{"action":"load","id":"co_z\\ud800","header":false,"sessions":{}}',
+    "a lone surrogate": b'{"action":"load","id":"co_z\\ud800","header":false,"sessions":{}}',
 }
 
 
@@ -40,7 +40,10 @@ async def answers_after(raw: Raw, covalue: str = UNKNOWN) -> None:
 
 
 async def test_what_is_no_message_is_dropped_and_counted(besiege: Besiege) -> None:
-    async with besiege("malformed, each kind", bound=16 * MB) as under, connected(under.port) as raw:
+    async with (
+        besiege("malformed, each kind", bound=16 * MB) as under,
+        connected(under.port) as raw,
+    ):
         for kind, line in MALFORMED.items():
             before = (await under.counters()).get("malformed", 0)
             await raw.send(line)

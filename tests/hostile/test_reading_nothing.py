@@ -83,13 +83,15 @@ async def test_large_answers_that_nobody_reads(besiege: Besiege, scale: Scale) -
 
 
 async def test_a_peer_that_reads_nothing_for_long_is_dropped(besiege: Besiege) -> None:
-    async with besiege(
-        "reading nothing for long",
-        bound=96 * MB,
-        env={"BANDSTAND_SILENCE_SECONDS": "1.0", "BANDSTAND_PING_SECONDS": "0.5"},
-    ) as under:
-        async with connected(under.port, receive_buffer=4096) as raw:
-            ids = ["co_z" + b58encode(b"\x06" + n.to_bytes(18, "big")) for n in range(30_000)]
-            with anyio.move_on_after(2):
-                await raw.send(*[load(each) for each in ids])
-            await under.moved("silent")
+    async with (
+        besiege(
+            "reading nothing for long",
+            bound=96 * MB,
+            env={"BANDSTAND_SILENCE_SECONDS": "1.0", "BANDSTAND_PING_SECONDS": "0.5"},
+        ) as under,
+        connected(under.port, receive_buffer=4096) as raw,
+    ):
+        ids = ["co_z" + b58encode(b"\x06" + n.to_bytes(18, "big")) for n in range(30_000)]
+        with anyio.move_on_after(2):
+            await raw.send(*[load(each) for each in ids])
+        await under.moved("silent")

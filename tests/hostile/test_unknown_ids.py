@@ -54,42 +54,49 @@ async def test_loads_of_unknown_ids_are_answered_and_bounded(
 
 async def test_many_who_touch_much_give_way_in_total(besiege: Besiege, scale: Scale) -> None:
     peers, each, most = scale(8, 20), scale(4_000, 90_000), scale(10_000, 500_000)
-    async with besiege(
-        "loads of unknown ids by many",
-        bound=scale(64, 480) * MB,
-        env={"BANDSTAND_TOTAL_SUBSCRIPTIONS": str(most), "BANDSTAND_MEMORY_BYTES": str(16 * MB)},
-    ) as under:
-        async with anyio.create_task_group() as tasks:
+    async with (
+        besiege(
+            "loads of unknown ids by many",
+            bound=scale(64, 480) * MB,
+            env={
+                "BANDSTAND_TOTAL_SUBSCRIPTIONS": str(most),
+                "BANDSTAND_MEMORY_BYTES": str(16 * MB),
+            },
+        ) as under,
+        anyio.create_task_group() as tasks,
+    ):
 
-            async def flood(number: int) -> None:
-                async with connected(under.port) as raw:
-                    ids = unknown(each, 10 + number)
-                    await ask(raw, [json.dumps(load(i)).encode() for i in ids], each)
-                    await under.moved("unsubscribed", peers * each - most)
+        async def flood(number: int) -> None:
+            async with connected(under.port) as raw:
+                ids = unknown(each, 10 + number)
+                await ask(raw, [json.dumps(load(i)).encode() for i in ids], each)
+                await under.moved("unsubscribed", peers * each - most)
 
-            for number in range(peers):
-                tasks.start_soon(flood, number)
+        for number in range(peers):
+            tasks.start_soon(flood, number)
 
 
 async def test_known_states_of_unknown_ids(besiege: Besiege, scale: Scale) -> None:
     count = scale(20_000, 500_000)
-    async with besiege(
-        "known states of unknown ids",
-        bound=scale(64, 160) * MB,
-        env={"BANDSTAND_MEMORY_BYTES": str(16 * MB)},
-    ) as under:
-        async with connected(under.port) as raw:
-            for frame in lines(
-                (
-                    json.dumps({"action": "known", "id": i, "header": True, "sessions": {}}).encode()
-                    for i in unknown(count)
-                ),
-                20_000,
-            ):
-                await raw.send(frame)
-            last = next(unknown(1, 200))
-            await raw.send(load(last))
-            assert (await raw.about(last))["header"] is False
+    async with (
+        besiege(
+            "known states of unknown ids",
+            bound=scale(64, 160) * MB,
+            env={"BANDSTAND_MEMORY_BYTES": str(16 * MB)},
+        ) as under,
+        connected(under.port) as raw,
+    ):
+        for frame in lines(
+            (
+                json.dumps({"action": "known", "id": i, "header": True, "sessions": {}}).encode()
+                for i in unknown(count)
+            ),
+            20_000,
+        ):
+            await raw.send(frame)
+        last = next(unknown(1, 200))
+        await raw.send(load(last))
+        assert (await raw.about(last))["header"] is False
 
 
 async def test_reconciliation_of_what_nobody_has(besiege: Besiege, scale: Scale) -> None:
