@@ -40,7 +40,7 @@ _SMALL_BYTES: Final = 2 * 1024
 _SLICE_BYTES: Final = 16 * 1024
 _PIECE_BYTES: Final = 4 * 1024
 _FRAMES: Final = 100
-_PARSE_S: Final = 0.005
+_PARSE_S: Final = 0.003
 """For how long bytes that came in at once are parsed before it is everybody else's turn."""
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
@@ -103,7 +103,8 @@ class Connection(asyncio.Protocol):
         self._piece_bytes = _PIECE_BYTES
         self._slices: deque[Iterator[bytes]] = deque()
         self._sliced_bytes = 0
-        self._lost = False
+        self.lost = False
+        """Whether the socket is gone, while what came over it is still being dealt with."""
         self._deaf = False
         self.unfinished = 0
         """Bytes that `Port.account` was last told of."""
@@ -216,7 +217,7 @@ class Connection(asyncio.Protocol):
             self.cancel_decision = None
         if (self._slices or self._unparsed) and self.peer is not None:
             # All of it was received, and it may be nowhere else; there is nobody to answer to.
-            self._lost = self.peer.closed = True
+            self.lost = self.peer.closed = True
             self.peer.outbox.close()
             self._port.slice_soon(self)
         else:
@@ -234,7 +235,7 @@ class Connection(asyncio.Protocol):
     def ping(self, text: bytes, protocol_ping: bool) -> None:
         """Send an encoded ping frame at once, ahead of what waits; maybe a protocol ping, too."""
         # A peer that said goodbye may linger: nothing can be written to it any more.
-        if self._transport is None or self._protocol.state is not State.OPEN:
+        if self._transport is None or self.lost or self._protocol.state is not State.OPEN:
             return
         if self._writable:
             self._transport.write(text)
@@ -366,7 +367,7 @@ class Connection(asyncio.Protocol):
 
     def take_slice(self) -> bool:
         """Deal with the next slice of a large message, or parse on. Returns whether more waits."""
-        if self.peer is None or not (self._lost or self._may_read()):
+        if self.peer is None or not (self.lost or self._may_read()):
             return False
         if self._slices:
             part = next(self._slices[0], None)
@@ -377,11 +378,11 @@ class Connection(asyncio.Protocol):
                 self._port.receive(self.peer, part)
         elif self._unparsed:
             self._parse_piece()
-            if not self._lost:
+            if not self.lost:
                 self._send_protocol_data()
         if self._slices or self._unparsed:
             return True
-        if self._lost:
+        if self.lost:
             self._end()
         else:
             self._account()

@@ -283,6 +283,8 @@ class Gateway:
                 protocol_due = now + silent_s / 2
             for connection in list(self.connections):
                 peer = connection.peer
+                if connection.lost:
+                    continue
                 # Who is not read from cannot be heard.
                 if peer is not None and not peer.throttled and now - connection.heard > silent_s:
                     log.info("peer.silent", peer=peer.name)

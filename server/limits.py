@@ -31,5 +31,5 @@ class Limits:
     """`reconcile` batches of one peer that may be open."""
     waiting: int = 20_000
     """Pairs of a CoValue and one that it waits for, over all that one peer parked."""
-    total_waiting: int = 100_000
+    total_waiting: int = 50_000
     """The same over all peers."""

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Protocol
 
-_TURN_S: Final = 0.01
+_TURN_S: Final = 0.005
 
 
 class Sender(Protocol):

@@ -14,7 +14,7 @@ from protocol.messages import Content
 from server.covalue import CoValue, Item
 from server.peer import Peer
 
-_TURN_S: Final = 0.02
+_TURN_S: Final = 0.01
 _ITEMS: Final = 512
 _SESSIONS: Final = 64
 _NESTING: Final = 32

@@ -102,7 +102,9 @@ async def test_a_circle_that_is_too_long_to_be_seen_waits_and_is_closed(
 
 async def test_content_that_waits_for_what_never_comes(besiege: Besiege, scale: Scale) -> None:
     peers, count = scale(4, 20), scale(3_000, 9_900)
-    async with besiege("content without dependencies, by many", bound=scale(96, 450) * MB) as under:
+    async with besiege(
+        "content without dependencies, by many", bound=scale(160, 600) * MB
+    ) as under:
         async with anyio.create_task_group() as tasks:
 
             async def park(number: int) -> None:
