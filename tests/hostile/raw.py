@@ -20,7 +20,7 @@ BINARY: Final = 2
 CONTINUATION: Final = 0
 CLOSE: Final = 8
 PING: Final = 9
-_DEADLINE_S: Final = 120
+_DEADLINE_S: Final = 300
 
 Message = dict[str, Any]
 

@@ -22,8 +22,8 @@ from tests.integration.sync.stage import Band
 
 ROOT: Final = Path(__file__).parents[2]
 MB: Final = 1024 * 1024
-_BASELINE_S: Final = 0.5
-_LEAST_S: Final = 0.5
+_BASELINE_S: Final = 0.3
+_LEAST_S: Final = 0.3
 
 
 @dataclass

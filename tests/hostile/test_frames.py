@@ -90,7 +90,7 @@ async def test_what_is_no_frame_closes_with_1002(besiege: Besiege) -> None:
 
 
 async def test_tiny_frames_hold_up_nobody(besiege: Besiege, scale: Scale) -> None:
-    count = scale(100_000, 2_000_000)
+    count = scale(60_000, 1_000_000)
     async with (
         besiege("pings and empty texts", bound=32 * MB) as under,
         connected(under.port) as raw,

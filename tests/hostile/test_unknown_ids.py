@@ -37,7 +37,7 @@ async def ask(raw: Raw, messages: list[bytes], answers: int) -> None:
 async def test_loads_of_unknown_ids_are_answered_and_bounded(
     besiege: Besiege, scale: Scale
 ) -> None:
-    count, most = scale(20_000, 1_000_000), scale(5_000, 100_000)
+    count, most = scale(20_000, 400_000), scale(5_000, 100_000)
     async with besiege(
         "loads of unknown ids",
         bound=scale(48, 160) * MB,
@@ -53,7 +53,7 @@ async def test_loads_of_unknown_ids_are_answered_and_bounded(
 
 
 async def test_many_who_touch_much_give_way_in_total(besiege: Besiege, scale: Scale) -> None:
-    peers, each, most = scale(8, 20), scale(4_000, 90_000), scale(10_000, 500_000)
+    peers, each, most = scale(8, 12), scale(4_000, 50_000), scale(10_000, 500_000)
     async with (
         besiege(
             "loads of unknown ids by many",
@@ -77,7 +77,7 @@ async def test_many_who_touch_much_give_way_in_total(besiege: Besiege, scale: Sc
 
 
 async def test_known_states_of_unknown_ids(besiege: Besiege, scale: Scale) -> None:
-    count = scale(20_000, 500_000)
+    count = scale(20_000, 200_000)
     async with (
         besiege(
             "known states of unknown ids",
