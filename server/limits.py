@@ -21,6 +21,8 @@ class Limits:
     """Content of one peer that waits for CoValues which it has not sent."""
     parked_s: float
     """How long it waits."""
+    message_bytes: int = 1_000
+    """What a message in hand takes beside its bytes, so that small ones are not too many."""
     subscriptions: int = 100_000
     """CoValues that one peer may be subscribed to."""
     total_subscriptions: int = 500_000

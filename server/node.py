@@ -52,8 +52,10 @@ from server.turns import Turns, portion
 log: Final = structlog.get_logger(__name__)
 
 _SWEEP_S: Final = 5.0
-_MESSAGE_BYTES: Final = 1_000
-"""What a message in hand takes beside its bytes: so that small ones are not many."""
+_CLOSURE: Final = 1_000
+"""CoValues that one may depend on, however small the memory."""
+_HISTORY: Final = 1024 * 1024
+"""Bytes of a group's history that are judged, however small the memory."""
 _ID_LENGTH: Final = 1_000
 _SESSIONS: Final = 16
 """Of one message, dealt with at once."""
@@ -97,7 +99,9 @@ class Node:
             self._reads,
             self.residents,
             self.journal,
-            Judge(self.residents, self.journal, self._reads, limits.memory_bytes // 4),
+            Judge(
+                self.residents, self.journal, self._reads, max(limits.memory_bytes // 4, _HISTORY)
+            ),
             self._parking,
             self._acks,
             self._backpressure,
@@ -139,7 +143,7 @@ class Node:
             self._reads,
             self._acks.ask,
             self._start,
-            most=self.limits.memory_bytes // 4 // BASE_BYTES,
+            most=max(self.limits.memory_bytes // 4 // BASE_BYTES, _CLOSURE),
             on_too_deep=self._note_too_deep,
         )
         self._backpressure.join(peer)
@@ -171,7 +175,7 @@ class Node:
                     self._receive_impossible(peer, message)
                     continue
                 covalue = self.residents.get(message.id)
-                size = len(line) + _MESSAGE_BYTES
+                size = len(line) + self.limits.message_bytes
                 if isinstance(message, Content) and len(message.new) > _SESSIONS:
                     parts = split_content(message, _SESSIONS)
                     share = size // len(parts)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.errors import InvalidHeader
 from protocol.frames import sliced_frame
+from protocol.header import parse_header
 from protocol.messages import Content, decode_message, split_content
 from server.crowd import Crowd
 from server.outbox import CONTROL, Outbox, Outboxes
 from server.slices import Slices
 from server.subscription import Subscription, sensible
+from tests.signing import owned_map
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
@@ -111,3 +114,13 @@ def test_claims_that_make_no_sense_are_not_remembered() -> None:
         subscription.claim({f"{n} {m}": 1 for m in range(1_000)})
         assert subscription.claims is not None
         assert len(subscription.claims) <= 11_000
+
+
+def test_a_header_is_not_hashed_if_it_is_large() -> None:
+    for size, wrong in ((60_000, False), (70_000, True)):
+        value = owned_map("co_z" + "1" * 19, meta={"x": "y" * size})
+        if wrong:
+            with pytest.raises(InvalidHeader, match="bytes"):
+                parse_header(value.id, value.raw)
+        else:
+            assert parse_header(value.id, value.raw).id == value.id
