@@ -40,7 +40,7 @@ async def test_loads_of_unknown_ids_are_answered_and_bounded(
     count, most = scale(20_000, 400_000), scale(5_000, 100_000)
     async with besiege(
         "loads of unknown ids",
-        bound=scale(48, 160) * MB,
+        bound=scale(64, 160) * MB,
         env={"BANDSTAND_SUBSCRIPTIONS": str(most), "BANDSTAND_MEMORY_BYTES": str(16 * MB)},
     ) as under:
         async with connected(under.port) as raw:
@@ -57,7 +57,7 @@ async def test_many_who_touch_much_give_way_in_total(besiege: Besiege, scale: Sc
     async with (
         besiege(
             "loads of unknown ids by many",
-            bound=scale(64, 480) * MB,
+            bound=scale(96, 480) * MB,
             env={
                 "BANDSTAND_TOTAL_SUBSCRIPTIONS": str(most),
                 "BANDSTAND_MEMORY_BYTES": str(16 * MB),
