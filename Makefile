@@ -28,11 +28,12 @@ check: $(STAMPS)/test  ## Formatting, lint and types
 
 unit: $(STAMPS)/test  ## Only the tests that need no Node
 	$(BIN)/python -m pytest tests/unit tests/integration tests/conformance tests/fuzz \
-		tests/simulation tests/cancellation tests/crash $(ARGS)
+		tests/hostile tests/simulation tests/cancellation tests/crash $(ARGS)
 
 long: $(STAMPS)/test  ## The long modes: 1,000 kills, 20,000 power losses, 20,000 worlds, 1 GB (some hours)
 	$(BIN)/python -m pytest tests/crash --kills 1000 --power-losses 20000 \
 		--megabytes 1000 --restarts 20
+	$(BIN)/python -m pytest tests/hostile --hostile-scale whole
 	$(BIN)/python -m pytest tests/simulation --runs 20000
 
 fuzz: $(STAMPS)/fuzz  ## Look for inputs that break a decoder or the node (ARGS='--seconds 60 header')

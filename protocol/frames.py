@@ -20,6 +20,20 @@ def split_frame(frame: bytes) -> list[bytes]:
     return [line for line in frame.split(b"\n") if line.strip()]
 
 
+def sliced_frame(frame: bytes, limit: int) -> Iterator[bytes]:
+    """A large frame as several of at most `limit` bytes, cut between lines; a longer line alone."""
+    start = 0
+    while len(frame) - start > limit:
+        end = frame.rfind(b"\n", start, start + limit)
+        if end < 0:
+            end = frame.find(b"\n", start + limit)
+        if end < 0:
+            break
+        yield frame[start:end]
+        start = end + 1
+    yield frame[start:]
+
+
 def join_frames(messages: Iterable[bytes], limit: int = FRAME_BYTES) -> Iterator[bytes]:
     """Join messages into frames of at most `limit` bytes; a larger message is a frame alone."""
     batch: list[bytes] = []

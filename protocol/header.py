@@ -18,6 +18,8 @@ from protocol.ids import is_agent_id, is_covalue_id, short_hash, signer_key
 Priority = Literal[0, 3, 6]
 """In which order content goes out: 0 accounts and groups, 3 the rest, 6 binary streams."""
 
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""Headers of Jazz have a few hundred. Hashing one takes time that grows with its members."""
 _MEMBERS: Final = {"type", "ruleset", "meta", "uniqueness", "createdAt"}
 _REQUIRED: Final = {"type", "ruleset", "meta", "uniqueness"}
 # Jazz looks no closer; an id that can be no hash is a value that never comes.
@@ -57,9 +59,12 @@ class Header:
 def parse_header(covalue_id: str, raw: bytes) -> Header:
     """Read the JSON text of a header and check it against the id it came with.
 
-    Raises `InvalidHeader` for a header that does not hash to `covalue_id`, and for one that
-    0.20.19 refuses (missing or unknown members, a `uniqueness` it does not know).
+    Raises `InvalidHeader` for a header that does not hash to `covalue_id`, for one that 0.20.19
+    refuses (missing or unknown members, a `uniqueness` it does not know), and for one past
+    `MAX_HEADER_BYTES`.
     """
+    if len(raw) > MAX_HEADER_BYTES:
+        raise InvalidHeader(f"the header of {covalue_id} has {len(raw)} bytes")
     try:
         value = msgspec.json.decode(raw)
         canonical = canonical_json(value)

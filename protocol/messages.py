@@ -112,6 +112,15 @@ def decode_sessions(raw: msgspec.Raw) -> Sessions:
         raise MalformedMessage(f"not a known state: {shown(str(error))}") from None
 
 
+def split_content(message: Content, sessions: int) -> list[Content]:
+    """The message as several of at most so many sessions each, which together say the same."""
+    ids = list(message.new)
+    return [
+        Content(message.id, {i: message.new[i] for i in ids[at : at + sessions]}, message.header)
+        for at in range(0, len(ids), sessions)
+    ]
+
+
 def encode_load(covalue_id: str, header: bool, sessions: Sessions) -> bytes:
     """A `load`, as UTF-8 JSON without a newline."""
     return _encode(Load(covalue_id, header, sessions))

@@ -7,7 +7,6 @@ needed to judge it in memory (else fetch it), is it verified (`intake`), and who
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final
@@ -17,10 +16,10 @@ import structlog
 from protocol.errors import ProtocolError
 from protocol.header import Header
 from protocol.ids import parse_session_id, signer_key
-from protocol.known_state import merge
 from protocol.messages import Content, encode_known
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
+from server.conduct import Conduct
 from server.covalue import Acks, CoValue, Item, Writer
 from server.intake import (
     Outcome,
@@ -57,6 +56,7 @@ class Acceptance:
         parking: Parking,
         acks: Acknowledger,
         backpressure: Backpressure,
+        conduct: Conduct,
         *,
         deliver: Callable[[Peer, CoValue], None],
         first: Callable[[CoValue], None],
@@ -77,7 +77,8 @@ class Acceptance:
         self._release = backpressure.release
         self._first = first
         self._start = start
-        self.counters: Counter[str] = Counter()
+        self._conduct = conduct
+        self.counters = conduct.counters
 
     def take(self, covalue: CoValue, items: list[Item]) -> bool:
         """Deal with `content` for a resident CoValue.
@@ -161,7 +162,7 @@ class Acceptance:
                 self._release(peer, item.size)
                 if peer.closed:
                     continue
-                self.counters["parked"] += 1
+                self._conduct.note(item.peer, "parked", "content.parked", covalue=covalue.id)
                 self._parking.park(covalue, item, missing)
                 self._break_circle(covalue, content)
             else:
@@ -214,9 +215,7 @@ class Acceptance:
         self, covalue: CoValue, header: Header, questions: set[tuple[str, int]]
     ) -> None:
         assert header.group is not None
-        for author, at in questions:
-            verdict = await self._judge.may_delete(header.group, author, at)
-            covalue.verdicts[author, at] = verdict
+        covalue.verdicts |= await self._judge.may_delete(header.group, questions)
 
     async def _rehash(self, covalue: CoValue, sessions: set[str]) -> None:
         await self._journal.settled(covalue.ticket)
@@ -317,8 +316,7 @@ class Acceptance:
     def _note_claims(self, covalue: CoValue, content: Parsed) -> Parsed:
         """Of content for a tombstone only delete sessions are looked at; the rest is claimed."""
         subscription = covalue.subscribe(content.peer)
-        claims = subscription.claims = dict(subscription.claims or {})
-        merge(claims, {e.session: e.end for e in content.entries if e.session[-1] != "$"})
+        subscription.claim({e.session: e.end for e in content.entries if e.session[-1] != "$"})
         content.entries = [e for e in content.entries if e.session[-1] == "$"]
         return content
 
@@ -383,5 +381,4 @@ class Acceptance:
         covalue.release()
 
     def _refuse(self, covalue: CoValue, peer: Peer, error: Exception) -> None:
-        self.counters["refused"] += 1
-        log.info("content.refused", covalue=covalue.id, peer=peer.name, error=str(error))
+        self._conduct.note(peer, "refused", "content.refused", covalue=covalue.id, error=str(error))

@@ -112,6 +112,31 @@ class Settings:
         low=0,
     )
     parked_seconds: float = _setting(60.0, "How long it waits.", low=1)
+    total_outbox_bytes: int = _setting(
+        128 * 1024 * 1024,
+        "What waits for all peers together; beyond it, each gets 64 KB at a time, the rest later.",
+        low=1024 * 1024,
+    )
+    total_unfinished_bytes: int = _setting(
+        64 * 1024 * 1024,
+        "Messages of all peers that are not wholly here or not dealt with; beyond it, the largest"
+        " closes with 1013.",
+        low=1024 * 1024,
+    )
+    subscriptions: int = _setting(
+        100_000,
+        "CoValues that one peer is told of; beyond it, no longer of those it touched first.",
+        low=1_000,
+    )
+    total_subscriptions: int = _setting(
+        500_000, "The same over all peers; beyond it, who has most gives way.", low=1_000
+    )
+    connections: int = _setting(10_000, "Connections at a time; more are answered with 503.", low=1)
+    address_connections: int = _setting(
+        1_000,
+        "Connections at a time from one IPv4 address or IPv6 /64, proxies excepted. 0: any number.",
+        low=0,
+    )
     ping_seconds: float = _setting(
         4.0, "Time between pings; Jazz clients give up after 10 s without any.", low=0.1
     )
@@ -137,6 +162,8 @@ class Settings:
             total_held_bytes=self.total_held_bytes,
             parked_bytes=self.parked_bytes,
             parked_s=self.parked_seconds,
+            subscriptions=self.subscriptions,
+            total_subscriptions=self.total_subscriptions,
         )
 
 

@@ -8,7 +8,8 @@ of, are read and written by `framing`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from logging import Logger
 from typing import Final, Protocol, cast
@@ -20,12 +21,14 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from protocol.frames import sliced_frame
 from server.auth.carriers import SUBPROTOCOL
 from server.auth.identity import Identity
 from server.auth.usage import Usage
 from server.config import Settings
 from server.framing import TextReader, text_frame
-from server.outbox import Outbox
+from server.offences import CLOSINGS, COUNTED_CODES, Closing
+from server.outbox import Outbox, Outboxes
 from server.peer import Peer
 
 log: Final = structlog.get_logger(__name__)
@@ -33,6 +36,19 @@ log: Final = structlog.get_logger(__name__)
 _HIGH_WATER: Final = 128 * 1024
 _CLOSE_S: Final = 3.0
 _EARLY_BYTES: Final = 64 * 1024
+_LARGE_BYTES: Final = 64 * 1024
+"""What is larger comes in slices, with everybody else's messages between them."""
+_SMALL_BYTES: Final = 2 * 1024
+_SLICE_BYTES: Final = 16 * 1024
+_PIECE_BYTES: Final = 4 * 1024
+_MOST_BYTES: Final = 64 * 1024
+_FRAMES: Final = 100
+_PARSE_S: Final = 0.003
+"""For how long bytes that came in at once are parsed before it is everybody else's turn."""
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
 
 
 class Port(Protocol):
@@ -40,6 +56,7 @@ class Port(Protocol):
 
     loop: asyncio.AbstractEventLoop
     settings: Settings
+    outboxes: Outboxes
     websockets_logger: Logger
 
     def arrived(self, connection: Connection) -> None:
@@ -56,6 +73,15 @@ class Port(Protocol):
 
     def catch_up(self, peer: Peer) -> None:
         """There is room for what did not fit."""
+
+    def account(self, connection: Connection, unfinished: int) -> None:
+        """So many bytes of the connection wait to become messages or to be dealt with."""
+
+    def slice_soon(self, connection: Connection) -> None:
+        """Call `take_slice` of the connection when it is its turn."""
+
+    def count(self, what: str) -> None:
+        """Something happened that an operator may want to know of."""
 
     def left(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -76,7 +102,15 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._flushing = False
         self._fragments: bytearray | None = None
-        self._failed = False
+        self._unparsed = bytearray()
+        self._piece_bytes = _PIECE_BYTES
+        self._slices: deque[Iterator[bytes]] = deque()
+        self._sliced_bytes = 0
+        self.lost = False
+        """Whether the socket is gone, while what came over it is still being dealt with."""
+        self._deaf = False
+        self.unfinished = 0
+        """Bytes that `Port.account` was last told of."""
         self._early: bytearray | None = None
         self._texts: TextReader | None = None
         self._reading = True
@@ -98,7 +132,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         loop = self._port.loop
         self.heard = loop.time()
-        self._timer = loop.call_later(self._port.settings.handshake_seconds, self._transport.abort)
+        self._timer = loop.call_later(self._port.settings.handshake_seconds, self._too_slow)
         self._port.arrived(self)
 
     def data_received(self, data: bytes) -> None:
@@ -114,15 +148,18 @@ class Connection(asyncio.Protocol):
             if len(self._early) > _EARLY_BYTES:
                 self.abort()
             return
-        if self._texts is not None:
-            for text in self._texts.feed(data):
-                self._receive(text)
-            data = self._texts.take_others()
-            if not data and not self._failed:
-                return
-            if self._texts.is_over or self._failed:
-                self._texts = None
-        self._take_in(data)
+        if self._unparsed or self._slices:
+            self._unparsed += data
+        elif len(data) <= self._piece_bytes or self.peer is None:
+            self._parse_adapting(data)
+        else:
+            self._unparsed = bytearray(data)
+            end = self.heard + _PARSE_S
+            while self._unparsed and not self._slices and self._port.loop.time() < end:
+                self._parse_piece()
+            if self._unparsed:
+                self.set_reading(self._reading)
+        self._account()
 
     def _take_in_request(self, data: bytes) -> bytes:
         """Take in what is still of the request, and return what follows it."""
@@ -135,23 +172,68 @@ class Connection(asyncio.Protocol):
             and not protocol.eof_sent
         ):
             end = data.find(b"\n", begin) + 1 or len(data)
-            self._take_in(data[begin:end])
+            self._parse(data[begin:end])
             begin = end
         return data[begin:]
 
-    def _take_in(self, data: bytes) -> None:
+    def _parse_piece(self) -> None:
+        """Parse some of what has come in."""
+        piece = bytes(self._unparsed[: self._piece_bytes])
+        del self._unparsed[: len(piece)]
+        self._parse_adapting(piece)
+
+    def _parse_adapting(self, data: bytes) -> None:
+        """Parse, and take less at a time from now on if it held many small frames."""
+        if self._parse(data) > _FRAMES:
+            self._piece_bytes = _PIECE_BYTES
+        elif self._piece_bytes < _MOST_BYTES:
+            self._piece_bytes *= 2
+
+    def _parse(self, data: bytes) -> int:
+        """Parse bytes and see to what they say. Returns how many frames they held."""
+        count = 0
+        if self._texts is not None:
+            texts = self._texts.feed(data)
+            count = len(texts)
+            for text in texts:
+                self._receive(text)
+            data = self._texts.take_others()
+            if not data and not self._deaf:
+                return count
+            if self._texts.is_over or self._deaf:
+                self._texts = None
         self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
+        events = self._protocol.events_received()
+        for event in events:
             if isinstance(event, Request):
                 self._request(event)
             elif isinstance(event, Frame):
                 self._frame(event)
-        self._send_protocol_data()
+        if not self.lost:
+            self._send_protocol_data()
+        return count + len(events)
+
+    def _account(self) -> None:
+        """Tell how much waits that is no message yet, or none that was dealt with."""
+        unfinished = len(self._protocol.reader.buffer) + self._sliced_bytes + len(self._unparsed)
+        if self._texts is not None:
+            unfinished += self._texts.waiting
+        if self._fragments is not None:
+            unfinished += len(self._fragments)
+        if unfinished > _LARGE_BYTES or self.unfinished:
+            self._port.account(self, unfinished)
+
+    def _too_slow(self) -> None:
+        self._port.count("slow_handshakes")
+        self.abort()
 
     def eof_received(self) -> None:
         """The other side sends no more; the transport closes itself."""
         if self._early is not None:
             self.abort()
+            return
+        if self._slices or self._unparsed:
+            # The transport closes now; what came before the end is dealt with all the same.
             return
         self._protocol.receive_eof()
         self._send_protocol_data()
@@ -176,12 +258,27 @@ class Connection(asyncio.Protocol):
         if self.cancel_decision is not None:
             self.cancel_decision()
             self.cancel_decision = None
+        if (self._slices or self._unparsed) and self.peer is not None:
+            # All of it was received, and it may be nowhere else; there is nobody to answer to.
+            self.lost = self.peer.closed = True
+            self.peer.outbox.close()
+            self._port.slice_soon(self)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        closed = self._protocol.close_sent
+        if closed is not None and closed.code in COUNTED_CODES:
+            self._port.count(f"closed_{closed.code}")
+            if what := CLOSINGS.get(Closing(closed.code, closed.reason)):
+                self._port.count(what)
+        self._port.account(self, 0)
         self._port.left(self)
 
     def ping(self, text: bytes, protocol_ping: bool) -> None:
         """Send an encoded ping frame at once, ahead of what waits; maybe a protocol ping, too."""
         # A peer that said goodbye may linger: nothing can be written to it any more.
-        if self._transport is None or self._protocol.state is not State.OPEN:
+        if self._transport is None or self.lost or self._protocol.state is not State.OPEN:
             return
         if self._writable:
             self._transport.write(text)
@@ -193,9 +290,16 @@ class Connection(asyncio.Protocol):
         """Close with a code (RFC 6455 §7.4) after what waits was written, within 3 s."""
         if self._transport is None or self._transport.is_closing():
             return
+        if code in COUNTED_CODES:
+            # For something that it did: the rest of that is not looked at.
+            self._deaf = True
+            self.forget_unfinished()
         if self._protocol.state is State.OPEN:
             self._flush()
-            self._protocol.send_close(code, reason)
+            if self._deaf:
+                self._protocol.fail(code, reason)
+            else:
+                self._protocol.send_close(code, reason)
             self._send_protocol_data()
             # Its close frame must be heard even if nothing was to be read any more.
             if self._resting is not None:
@@ -228,7 +332,8 @@ class Connection(asyncio.Protocol):
         early, self._early = self._early, None
         self._answer(response)
         self._texts = TextReader(self._port.settings.max_message_bytes)
-        outbox = Outbox(self._port.settings.outbox_bytes, self._schedule_flush)
+        limit = self._port.settings.outbox_bytes
+        outbox = Outbox(limit, self._schedule_flush, self._port.outboxes)
         self.peer = self._port.joined(self, outbox)
         if early:
             self.data_received(bytes(early))
@@ -244,6 +349,12 @@ class Connection(asyncio.Protocol):
         self._early = None
         self._answer(response)
         self._close_soon()
+
+    def turn_away(self) -> None:
+        """Say that there is no room, without having looked at the request, and close."""
+        assert self._transport is not None
+        self._transport.write(_FULL)
+        self._transport.close()
 
     def _is_over(self) -> bool:
         return self._transport is None or self._transport.is_closing()
@@ -274,24 +385,70 @@ class Connection(asyncio.Protocol):
                 message = bytes(self._fragments)
                 self._fragments = None
                 self._receive(message)
+        elif frame.opcode is Opcode.BINARY:
+            self._port.count("binary")
 
     def _receive(self, message: bytes) -> None:
-        if self._failed:
+        if self.peer is None or self.peer.closed or self._deaf:
             return
         if not message.isascii() and not _is_utf8(message):
-            self._failed = True
+            self._deaf = True
+            self.forget_unfinished()
             self._protocol.fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
-        elif self.peer is not None and not self.peer.closed:
+        elif (
+            self._slices
+            or not self._reading
+            or (len(message) > _LARGE_BYTES and b"\n" in message)
+            or (len(message) > _SMALL_BYTES and self._port.loop.time() > self.heard + _PARSE_S)
+        ):
+            self._slices.append(sliced_frame(message, _SLICE_BYTES))
+            self._sliced_bytes += len(message) + 1
+            self.set_reading(self._reading)
+        else:
             self._port.receive(self.peer, message)
+
+    def forget_unfinished(self) -> None:
+        """Let go of what is not wholly here: the connection is being closed."""
+        self._slices.clear()
+        self._sliced_bytes = 0
+        self._fragments = None
+        self._unparsed.clear()
+
+    def take_slice(self) -> bool:
+        """Deal with the next slice of a large message, or parse on. Returns whether more waits."""
+        if self.peer is None or not (self.lost or self._may_read()):
+            return False
+        if self._slices:
+            part = next(self._slices[0], None)
+            if part is None:
+                self._slices.popleft()
+            else:
+                self._sliced_bytes -= len(part) + 1
+                self._port.receive(self.peer, part)
+        elif self._unparsed:
+            self._parse_piece()
+        if self._slices or self._unparsed:
+            return True
+        if self.lost:
+            self._end()
+        else:
+            self._account()
+            self.set_reading(self._reading)
+        return False
+
+    def _may_read(self) -> bool:
+        return self._reading and self._resting is None and not self._choked
 
     def set_reading(self, reading: bool) -> None:
         """Go on or stop reading from the socket."""
         self._reading = reading
         if self._transport is not None and not self._transport.is_closing():
-            if reading and self._resting is None and not self._choked:
+            if self._may_read() and not self._slices and not self._unparsed:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+        if self._slices or self._unparsed:
+            self._port.slice_soon(self)
 
     def rest(self, seconds: float) -> None:
         """Read nothing for so long, whatever `set_reading` says."""
@@ -323,7 +480,10 @@ class Connection(asyncio.Protocol):
 
     def _send_protocol_data(self) -> None:
         assert self._transport is not None
-        for data in self._protocol.data_to_send():
+        to_send = self._protocol.data_to_send()
+        if len(to_send) > 2 and all(to_send):
+            to_send = [b"".join(to_send)]
+        for data in to_send:
             if data:
                 self._transport.write(data)
             else:

@@ -22,7 +22,7 @@ from server.peer import Peer
 from server.store.interface import StoredCoValue
 from server.subscription import Subscription
 
-_BASE_BYTES: Final = 1_500
+BASE_BYTES: Final = 1_500
 _SESSION_BYTES: Final = 500
 _WRITER_BYTES: Final = 2_500
 
@@ -149,7 +149,7 @@ class CoValue:
     def size(self) -> int:
         """Roughly the bytes that this takes in memory, subscribers not counted."""
         return (
-            _BASE_BYTES
+            BASE_BYTES
             + _SESSION_BYTES * len(self.counts)
             + _WRITER_BYTES * len(self.writers)
             + 100 * len(self.dependencies)
@@ -168,7 +168,8 @@ class CoValue:
         if subscription is None:
             subscription = Subscription()
             if not peer.closed:
-                self.subscribers[peer] = peer.subscriptions[self.id] = subscription
+                self.subscribers[peer] = subscription
+                peer.subscribe(self.id, subscription)
         return subscription
 
     def choose_lane(self, peer: Peer) -> None:

@@ -18,6 +18,7 @@ import structlog
 
 from protocol.content import Chunk, PieceBuilder, without_first
 from protocol.known_state import Sessions, lacking
+from protocol.messages import encode_known
 from server.covalue import CoValue
 from server.errors import StoreDamaged
 from server.journal import Journal
@@ -69,8 +70,17 @@ class Delivery:
         reads: PatientReads,
         answer: Callable[[CoValue, Peer], None],
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        *,
+        most: int,
+        on_too_deep: Callable[[Peer, str], None],
     ) -> None:
-        """`answer` sends a `known`; `start` starts a task."""
+        """`answer` sends a `known`; `start` starts a task.
+
+        `most` is how many CoValues may be held in memory for one; `on_too_deep` learns of one that
+        would need more.
+        """
+        self._most = most
+        self._on_too_deep = on_too_deep
         self._peer = peer
         self._residents = residents
         self._journal = journal
@@ -119,10 +129,24 @@ class Delivery:
         needed = dict.fromkeys(batch)
         while True:
             needed |= await self._lacking(list(needed))
+            if len(needed) > self._most:
+                return await self._serve_less(batch, lane)
             async with self._residents.held(needed) as covalues:
                 # They may have got new dependencies while others were being loaded.
                 if all(d in needed for c in covalues for d in self._edges(c)):
                     return await self._serve_loaded(batch, lane, covalues)
+
+    async def _serve_less(self, batch: dict[str, bool], lane: int) -> None:
+        """Serve one by one what depends on too much together; what does so alone is not served."""
+        if len(batch) > 1:
+            for covalue_id, answer in batch.items():
+                await self._serve({covalue_id: answer}, lane)
+            return
+        for covalue_id in batch:
+            self._on_too_deep(self._peer, covalue_id)
+            # Or each change to it would be a reason to try again.
+            self._residents.forget_subscriber(covalue_id, self._peer)
+            self._peer.tell(encode_known(covalue_id, False, {}))
 
     async def _serve_loaded(self, batch: dict[str, bool], lane: int, loaded: list[CoValue]) -> None:
         covalues = self._in_order(list(batch), loaded)
@@ -195,6 +219,8 @@ class Delivery:
                 edges = {d for covalue in covalues for d in self._edges(covalue)}
             frontier = [d for d in edges if d not in found]
             found |= dict.fromkeys(frontier)
+            if len(found) > self._most:
+                break
         return found
 
     def _in_order(self, ids: list[str], loaded: list[CoValue]) -> list[CoValue]:

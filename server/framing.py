@@ -39,6 +39,11 @@ class TextReader:
         self.is_over = False
         """Whether all that follows goes to the library."""
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of a frame that is not complete."""
+        return len(self._rest)
+
     def feed(self, data: bytes | bytearray) -> list[bytes]:
         """Take in bytes; return the payloads of the text frames that are now complete."""
         if self._rest:

@@ -32,18 +32,20 @@ from server.auth.jwks import KeysWanted
 from server.auth.refusals import RETRY_AFTER_S
 from server.config import Settings
 from server.connection import Connection
+from server.crowd import Crowd, room_for
 from server.errors import PortUnavailable, Refused
 from server.framing import text_frame
 from server.node import Node
-from server.outbox import Outbox
+from server.offences import QUOTA, UNFINISHED
+from server.outbox import Outbox, Outboxes
 from server.peer import Peer
 from server.readiness import unready
+from server.slices import Slices
 
 log: Final = structlog.get_logger(__name__)
 
 _BACKLOG: Final = 2_048
 _ORIGIN: Final = "bandstand"
-POLICY_VIOLATION: Final = 1008
 TOO_OLD: Final = 4401
 SESSION_ENDED: Final = 4403
 
@@ -74,11 +76,20 @@ class Gateway:
         self._health = health
         self._server: asyncio.Server | None = None
         self._names = count(1)
+        self._slices = Slices(self.loop.time, self.loop.call_soon)
+        self._crowd = Crowd(
+            settings.connections, settings.address_connections, settings.trusted_proxies
+        )
+        self._unfinished = 0
+        self.outboxes = Outboxes(settings.total_outbox_bytes)
         self._departure = anyio.Event()
 
     async def listen(self) -> tuple[str, int]:
         """Open the port. Returns its address. Raises `PortUnavailable`."""
         host, port = self.settings.host, self.settings.port
+        self._crowd.most = room_for(self.settings.connections)
+        if self._crowd.most < self.settings.connections:
+            log.warning("connections.limited", connections=self._crowd.most, by="ulimit -Hn")
         try:
             self._server = await self.loop.create_server(
                 lambda: Connection(self), host, port, backlog=_BACKLOG, start_serving=False
@@ -120,6 +131,11 @@ class Gateway:
 
     def _decide(self, connection: Connection, request: Request, *, final: bool = False) -> None:
         """Admit or refuse, before the upgrade; or wait for keys, and then do so."""
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        if forwarded and not self._crowd.name(connection, connection.address, forwarded):
+            self.count("address_full")
+            connection.reply(_refusal(Refused("address_full", HTTPStatus.SERVICE_UNAVAILABLE)))
+            return
         door = self.door
         if door is None:
             connection.upgrade(request)
@@ -158,7 +174,33 @@ class Gateway:
 
     def arrived(self, connection: Connection) -> None:
         """A socket is there."""
+        full = self._crowd.enter(connection, connection.address)
+        if full is not None:
+            self.count(full)
+            connection.turn_away()
+            return
         self.connections.add(connection)
+
+    def count(self, what: str) -> None:
+        """Something happened that `/health` shows."""
+        self.node.counters[what] += 1
+
+    def slice_soon(self, connection: Connection) -> None:
+        """Deal with the next slice of the connection's large message when it is its turn."""
+        self._slices.add(connection)
+
+    def account(self, connection: Connection, unfinished: int) -> None:
+        """So many bytes of the connection wait: too many in all cost who has most of them."""
+        self._unfinished += unfinished - connection.unfinished
+        connection.unfinished = unfinished
+        while self._unfinished > self.settings.total_unfinished_bytes:
+            largest = max(self.connections, key=lambda c: c.unfinished, default=None)
+            if largest is None or not largest.unfinished:
+                return
+            self._unfinished -= largest.unfinished
+            largest.unfinished = 0
+            log.info("peer.unfinished", peer=largest.peer.name if largest.peer else None)
+            largest.close(*UNFINISHED)
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """A text frame came in."""
@@ -174,7 +216,7 @@ class Gateway:
         usage.write(len(frame), now)
         if usage.is_spent(now):
             log.info("peer.quota", peer=peer.name, key=usage.name)
-            peer.disconnect(POLICY_VIOLATION, "quota")
+            peer.disconnect(*QUOTA)
             return False
         pause_s = usage.pause(frame.count(b"\n") + 1, self.loop.time())
         if pause_s > 0 and (connection := self._by_peer.get(peer)) is not None:
@@ -222,6 +264,7 @@ class Gateway:
 
     def left(self, connection: Connection) -> None:
         """A connection is gone."""
+        self._crowd.leave(connection)
         self.connections.discard(connection)
         self._departure.set()
         if connection.peer is not None:
@@ -251,9 +294,12 @@ class Gateway:
                 protocol_due = now + silent_s / 2
             for connection in list(self.connections):
                 peer = connection.peer
+                if connection.lost:
+                    continue
                 # Who is not read from cannot be heard.
                 if peer is not None and not peer.throttled and now - connection.heard > silent_s:
                     log.info("peer.silent", peer=peer.name)
+                    self.count("silent")
                     connection.abort()
                 elif now >= connection.closes_at:
                     connection.close(TOO_OLD, "come back with a fresh token")

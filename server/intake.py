@@ -30,6 +30,8 @@ from server.covalue import CoValue, Item, Writer
 from server.peer import Peer
 
 _NOTHING: Final[AbstractSet[str]] = frozenset()
+_DEPENDENCIES: Final = 10_000
+"""That one message may bring; Jazz's have a few, as they end at about 100 KB."""
 
 
 class Entry(NamedTuple):
@@ -83,7 +85,7 @@ def parse_content(covalue: CoValue, header: Header | None, item: Item, message: 
 
     `header` is the one that earlier content of this turn brought. Raises `InvalidHeader` if the
     CoValue is new and the message's header is not its own, and `ProtocolError` if what is stored
-    of it is damaged.
+    of it is damaged, or if it names too many others.
     """
     if covalue.lost:
         raise ProtocolError("what is stored of it is damaged: nothing can be added")
@@ -112,6 +114,8 @@ def parse_content(covalue: CoValue, header: Header | None, item: Item, message: 
                 parsed.dependencies |= {dependency}
     if covalue.id in parsed.dependencies:
         parsed.dependencies -= {covalue.id}
+    if len(parsed.dependencies) > _DEPENDENCIES:
+        raise ProtocolError(f"{len(parsed.dependencies)} others are named in one message")
     return parsed
 
 

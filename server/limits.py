@@ -21,7 +21,17 @@ class Limits:
     """Content of one peer that waits for CoValues which it has not sent."""
     parked_s: float
     """How long it waits."""
+    message_bytes: int = 1_000
+    """What a message in hand takes beside its bytes, so that small ones are not too many."""
+    subscriptions: int = 100_000
+    """CoValues that one peer may be subscribed to."""
+    total_subscriptions: int = 500_000
+    """The same over all peers."""
     asked: int = 10_000
     """CoValues that one peer may be asked for at a time."""
     batches: int = 100
     """`reconcile` batches of one peer that may be open."""
+    waiting: int = 20_000
+    """Pairs of a CoValue and one that it waits for, over all that one peer parked."""
+    total_waiting: int = 50_000
+    """The same over all peers."""

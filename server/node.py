@@ -16,10 +16,10 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from protocol.errors import MalformedMessage
+from protocol.errors import MalformedMessage, shown
 from protocol.frames import split_frame
 from protocol.ids import is_covalue_id
-from protocol.known_state import covers, merge
+from protocol.known_state import covers
 from protocol.messages import (
     Content,
     Known,
@@ -28,13 +28,16 @@ from protocol.messages import (
     decode_message,
     decode_sessions,
     encode_known,
+    split_content,
 )
 from server.acceptance import Acceptance
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
-from server.covalue import CoValue, Item
+from server.conduct import Conduct
+from server.covalue import BASE_BYTES, CoValue, Item
 from server.delivery import Delivery
 from server.errors import StoreDamaged
+from server.interests import Interests
 from server.journal import Journal
 from server.judgement import Judge
 from server.limits import Limits
@@ -44,11 +47,19 @@ from server.reconcile import Reconciler
 from server.residents import Residents
 from server.store.interface import Store
 from server.store.patient import PatientReads
-from server.turns import Turns
+from server.subscription import sensible
+from server.turns import Turns, portion
 
 log: Final = structlog.get_logger(__name__)
 
 _SWEEP_S: Final = 5.0
+_CLOSURE: Final = 1_000
+"""CoValues that one may depend on, however small the memory."""
+_HISTORY: Final = 1024 * 1024
+"""Bytes of a group's history that are judged, however small the memory."""
+_ID_LENGTH: Final = 1_000
+_SESSIONS: Final = 16
+"""Of one message, dealt with at once."""
 
 
 class Node:
@@ -70,10 +81,13 @@ class Node:
         self._draining = False
         self._deliveries: dict[Peer, Delivery] = {}
         self._backpressure = Backpressure(limits)
+        self.counters: Counter[str] = Counter()
+        self._conduct = Conduct(self.counters, clock)
         self._acks = Acknowledger(Reconciler.answered)
         self.journal = Journal(store, self._acks.flush)
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
+        self._interests = Interests(limits, self.residents, self._conduct, self._start)
         self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
         self._parking = Parking(
             limits,
@@ -87,15 +101,17 @@ class Node:
             self.reads,
             self.residents,
             self.journal,
-            Judge(self.residents, self.journal, self.reads),
+            Judge(
+                self.residents, self.journal, self.reads, max(limits.memory_bytes // 4, _HISTORY)
+            ),
             self._parking,
             self._acks,
             self._backpressure,
+            self._conduct,
             deliver=self._deliver,
             first=self._turns.now,
             start=self._start,
         )
-        self.counters: Counter[str] = self._acceptance.counters
 
     @property
     def peers(self) -> int:
@@ -133,9 +149,17 @@ class Node:
     def connect(self, peer: Peer) -> None:
         """A peer is there."""
         self._deliveries[peer] = Delivery(
-            peer, self.residents, self.journal, self.reads, self._acks.ask, self._start
+            peer,
+            self.residents,
+            self.journal,
+            self.reads,
+            self._acks.ask,
+            self._start,
+            most=max(self.limits.memory_bytes // 4 // BASE_BYTES, _CLOSURE),
+            on_too_deep=self._note_too_deep,
         )
         self._backpressure.join(peer)
+        self._interests.join(peer)
 
     def disconnect(self, peer: Peer) -> None:
         """A peer is gone; all that was remembered of it goes, too."""
@@ -144,13 +168,8 @@ class Node:
         self._backpressure.leave(peer)
         self._deliveries.pop(peer, None)
         self._parking.forget(peer)
-        for covalue_id in peer.subscriptions:
-            covalue = self.residents.peek(covalue_id)
-            if covalue is not None:
-                covalue.subscribers.pop(peer, None)
-                covalue.acks.pop(peer, None)
-                self.residents.forget_subscriber(covalue_id)
-        peer.subscriptions.clear()
+        self._conduct.left(peer)
+        self._interests.leave(peer)
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """Take in one frame. What is no message is dropped and counted, line by line."""
@@ -160,7 +179,8 @@ class Node:
             try:
                 message = decode_message(line)
             except MalformedMessage as error:
-                self._note_malformed(peer, error)
+                if self._conduct.malformed(peer, error):
+                    return
                 continue
             if isinstance(message, Content | Known | Load):
                 covalue = self.residents.peek(message.id)
@@ -175,8 +195,15 @@ class Node:
                     and self._is_no_news(covalue, peer, message)
                 ):
                     continue
-                covalue.inbox.append(Item(peer, message, len(line)))
-                self._backpressure.hold(peer, len(line))
+                size = len(line) + self.limits.message_bytes
+                if isinstance(message, Content) and len(message.new) > _SESSIONS:
+                    parts = split_content(message, _SESSIONS)
+                    share = size // len(parts)
+                    covalue.inbox += [Item(peer, part, share) for part in parts]
+                    size = share * len(parts)
+                else:
+                    covalue.inbox.append(Item(peer, message, size))
+                self._backpressure.hold(peer, size)
                 self._turns.add(covalue)
             elif isinstance(message, Reconcile):
                 self._reconcile(peer, message)
@@ -188,21 +215,16 @@ class Node:
             self._deliver(peer, self.residents.get(covalue_id))
 
     def _receive_impossible(self, peer: Peer, message: Load | Known | Content) -> None:
-        self._note_malformed(peer, MalformedMessage("an id that no CoValue can have"))
-        if isinstance(message, Load):
+        self._conduct.malformed(peer, MalformedMessage("an id that no CoValue can have"))
+        if isinstance(message, Load) and len(message.id) <= _ID_LENGTH:
             # An unanswered load would hold up the client's other loads for a minute.
             peer.tell(encode_known(message.id, False, {}))
-
-    def _note_malformed(self, peer: Peer, error: MalformedMessage) -> None:
-        self.counters["malformed"] += 1
-        log.info("message.malformed", peer=peer.name, error=str(error))
 
     def _reconcile(self, peer: Peer, message: Reconcile) -> None:
         if self._reconciler.accepts(peer, message):
             self._start(lambda: self._reconciler.compare(peer, message))
         else:
-            self.counters["refused"] += 1
-            log.info("reconcile.refused", peer=peer.name, values=len(message.values))
+            self._conduct.note(peer, "refused", "reconcile.refused", batch=shown(message.id))
 
     def _deal_with(self, covalue: CoValue) -> None:
         """Deal with the inbox, up to something that must be fetched first."""
@@ -211,7 +233,8 @@ class Node:
             return
         if covalue.busy:
             return
-        items, covalue.inbox = covalue.inbox, []
+        items, rest = portion(covalue.inbox)
+        covalue.inbox = []
         try:
             self._deal_with_items(covalue, items)
         except Exception:
@@ -220,6 +243,9 @@ class Node:
             self.counters["faults"] += 1
             for item in items:
                 item.peer.disconnect(1011, "internal error")
+        if rest:
+            covalue.inbox += rest
+            self._turns.add(covalue)
         self.residents.touch(covalue)
 
     def _deal_with_items(self, covalue: CoValue, items: list[Item]) -> None:
@@ -261,6 +287,8 @@ class Node:
     def _load(self, covalue: CoValue, peer: Peer, message: Load) -> None:
         """Answer with what lacks, or with the known state if nothing does."""
         subscription = covalue.subscribe(peer)
+        ahead = not covalue.deleted and not covers(covalue.counts, message.sessions)
+        message.sessions = sensible(message.sessions, covalue.counts)
         subscription.replace(message.header, message.sessions)
         if covalue.header is None:
             # Who says that it holds what is not here is asked to send it.
@@ -269,7 +297,6 @@ class Node:
             return
         if covalue.deleted:
             subscription.claims = dict(message.sessions)
-        ahead = not covalue.deleted and not covers(covalue.counts, message.sessions)
         in_step = subscription.settle(covalue.counts)
         if in_step and covalue.dependencies <= peer.subscriptions.keys():
             self._acks.ask(covalue, peer, correction=ahead)
@@ -283,21 +310,22 @@ class Node:
         try:
             sessions = decode_sessions(message.sessions)
         except MalformedMessage as error:
-            self._note_malformed(peer, error)
+            self._conduct.malformed(peer, error)
             return
         if peer.batches:
             Reconciler.answered(covalue, peer)
+        sessions = sensible(sessions, covalue.counts)
         if covalue.header is None and not message.header:
             return
         first = covalue.id not in peer.subscriptions
         subscription = covalue.subscribe(peer)
         if covalue.deleted:
-            subscription.claims = dict(subscription.claims or {})
-            merge(subscription.claims, sessions)
+            subscription.claim(sessions)
         if message.isCorrection:
             subscription.replace(message.header, sessions)
         else:
             subscription.merge(message.header, sessions)
+            subscription.shorten(covalue.counts)
         if covalue.header is None:
             return
         if subscription.settle(covalue.counts):
@@ -311,6 +339,9 @@ class Node:
         if delivery is not None:
             delivery.request(covalue, answer=answer)
 
+    def _note_too_deep(self, peer: Peer, covalue_id: str) -> None:
+        self._conduct.note(peer, "too_deep", "load.too_deep", covalue=covalue_id)
+
     def _correct(self, covalue: CoValue, peer: Peer) -> None:
         self._acks.ask(covalue, peer, correction=True)
 
@@ -320,6 +351,7 @@ class Node:
             covalue.cut_at(damage.session, damage.index)
 
     def _after_turn(self) -> None:
+        self._interests.thin_out()
         self.residents.trim()
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -339,6 +371,7 @@ class Node:
     async def _sweep(self) -> None:
         while True:
             await anyio.sleep(_SWEEP_S)
+            self._interests.check_total()
             dropped = self._parking.expire()
             if dropped:
                 self.counters["expired"] += dropped

@@ -21,11 +21,28 @@ CONTROL: Final = 0
 LANE_OF_PRIORITY: Final[dict[int, Lane]] = {0: 1, 3: 2, 6: 3}
 
 
+_SHARE_BYTES: Final = 64 * 1024
+
+
+class Outboxes:
+    """What waits in all outboxes together."""
+
+    __slots__ = ("limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        """Beyond `limit` bytes an outbox is full with 64 KB."""
+        self.limit = limit
+        self.size = 0
+
+
 class Outbox:
     """Messages for one peer. `limit` bytes of content are its bound; see `is_full`."""
 
-    def __init__(self, limit: int, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, limit: int, on_ready: Callable[[], None], all_outboxes: Outboxes | None = None
+    ) -> None:
         """`on_ready` is called when messages wait and the last call's have been taken."""
+        self._all = Outboxes(limit) if all_outboxes is None else all_outboxes
         self._lanes: tuple[deque[bytes], ...] = (deque(), deque(), deque(), deque())
         self._limit = limit
         self._on_ready = on_ready
@@ -37,12 +54,20 @@ class Outbox:
     @property
     def is_full(self) -> bool:
         """Whether no more content should be put in; answers still may."""
-        return self.size >= self._limit
+        return self.size >= self._limit or (
+            self.size >= _SHARE_BYTES and self._all.size > self._all.limit
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether not even answers should be put in, because all outboxes are beyond bounds."""
+        return self.size > self._limit and self._all.size > 2 * self._all.limit
 
     def put(self, lane: Lane, message: bytes) -> None:
         """Queue one message."""
         self._lanes[lane].append(message)
         self.size += len(message)
+        self._all.size += len(message)
         if not self._announced:
             self._announced = True
             self._on_ready()
@@ -65,6 +90,7 @@ class Outbox:
         """Forget what waits; nobody will take it. Whoever waits for room goes on."""
         for lane in self._lanes:
             lane.clear()
+        self._all.size -= self.size
         self.size = 0
         self._announced = True
         if self._room is not None:
@@ -73,14 +99,16 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait until the outbox is at most half full."""
-        while self.size > self._limit // 2:
+        while self.size > self._limit // 2 or self.is_full:
             if self._room is None:
                 self._room = anyio.Event()
             await self._room.wait()
 
     def _taken(self, batch: list[bytes], size: int) -> bytes:
-        self.size -= size - len(batch)
-        if self._room is not None and self.size <= self._limit // 2:
+        taken = size - len(batch)
+        self.size -= taken
+        self._all.size -= taken
+        if self._room is not None and self.size <= self._limit // 2 and not self.is_full:
             self._room.set()
             self._room = None
         return batch[0] if len(batch) == 1 else b"\n".join(batch)

@@ -6,16 +6,18 @@ sender is remembered instead: once what it needed is there, a correction makes i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from protocol.messages import encode_load
 from server.backpressure import Backpressure
 from server.covalue import CoValue, Item, Parked
 from server.limits import Limits
+from server.offences import PARKED
 from server.peer import Peer
 
 _SEARCHED: Final = 1_000
+_QUEUED: Final = 10_000
 
 
 class Parking:
@@ -41,15 +43,38 @@ class Parking:
         self._correct = correct
         self._find = find
         self._waiting: dict[str, set[CoValue]] = {}
+        self._of_peer: dict[Peer, dict[CoValue, set[str]]] = {}
+        """Where each peer has something parked, or is starved, and all that this waits for."""
+        self._total = 0
 
     def holds(self, covalue: CoValue, peer: Peer) -> bool:
         """Whether content of the peer for this CoValue waits already, so that more must follow."""
+        if covalue not in self._of_peer.get(peer, ()):
+            return False
         return any(parked.item.peer is peer for parked in covalue.parked)
 
     def park(self, covalue: CoValue, item: Item, missing: set[str]) -> None:
-        """Keep `item` until all of `missing` exist, and ask its sender for them."""
+        """Keep `item` until all of `missing` exist, and ask its sender for them.
+
+        A peer because of whom too much would be waited for is closed.
+        """
         peer = item.peer
-        for dependency in missing:
+        theirs = self._of_peer.get(peer, {})
+        pairs = theirs.get(covalue)
+        fresh = missing if pairs is None else missing - pairs
+        cost = len(fresh) + (pairs is None)
+        if peer.waiting + cost > self._limits.waiting:
+            peer.disconnect(*PARKED)
+            return
+        if pairs is None:
+            self._of_peer[peer] = theirs
+            pairs = theirs[covalue] = set()
+        pairs |= fresh
+        peer.waiting += cost
+        self._total += cost
+        if self._total > self._limits.total_waiting:
+            max(self._of_peer, key=lambda p: p.waiting).disconnect(*PARKED)
+        for dependency in fresh:
             self._waiting.setdefault(dependency, set()).add(covalue)
             if dependency not in peer.asked and len(peer.asked) < self._limits.asked:
                 peer.asked.add(dependency)
@@ -71,7 +96,10 @@ class Parking:
                 return True
             if dependency not in seen:
                 seen.add(dependency)
-                queue += [d for parked in self._records(dependency) for d in parked.missing]
+                for parked in self._records(dependency):
+                    queue += parked.missing
+                    if len(queue) > _QUEUED:
+                        return False
         return False
 
     def arrived(self, dependency: str) -> None:
@@ -94,6 +122,9 @@ class Parking:
                     self._backpressure.hold(peer, parked.item.size)
                     ready.append(parked.item)
             covalue.parked = waiting
+            for peer in starved | {item.peer for item in ready}:
+                if peer not in blocked:
+                    self._settle(peer, covalue)
             if ready:
                 covalue.inbox[:0] = ready
                 self._wake(covalue)
@@ -101,40 +132,53 @@ class Parking:
     def expire(self) -> int:
         """Drop what has waited too long. Returns how many messages that were."""
         now = self._clock()
-        return self._drop(lambda parked: parked.deadline <= now, starve=True)
+        count = 0
+        for theirs in list(self._of_peer.values()):
+            for covalue in list(theirs):
+                # In the order of their deadlines, so the first one says whether any is due.
+                if covalue.parked and covalue.parked[0].deadline <= now:
+                    count += self._drop(covalue, lambda parked: parked.deadline <= now)
+        return count
 
     def forget(self, peer: Peer) -> None:
         """The peer is gone, and with it what it sent."""
-        self._drop(lambda parked: parked.item.peer is peer, starve=False)
-        for covalue in self._covalues():
+        for covalue in list(self._of_peer.get(peer, ())):
+            self._drop(covalue, lambda parked: parked.item.peer is peer)
             covalue.starved.discard(peer)
+            self._settle(peer, covalue)
+        self._of_peer.pop(peer, None)
 
-    def _drop(self, condemned: Callable[[Parked], bool], *, starve: bool) -> int:
-        count = 0
-        for covalue in self._covalues():
-            dropped = [parked for parked in covalue.parked if condemned(parked)]
-            if not dropped:
-                continue
-            count += len(dropped)
-            peers = {parked.item.peer for parked in dropped}
-            # What follows a dropped message of the same peer would only be a gap.
-            dropped = [parked for parked in covalue.parked if parked.item.peer in peers]
-            covalue.parked = [p for p in covalue.parked if p.item.peer not in peers]
-            for parked in dropped:
+    def _drop(self, covalue: CoValue, condemned: Callable[[Parked], bool]) -> int:
+        """Drop parked content of a CoValue; its senders are starved of it."""
+        dropped = [parked for parked in covalue.parked if condemned(parked)]
+        peers = {parked.item.peer for parked in dropped}
+        # What follows a dropped message of the same peer would only be a gap.
+        for parked in covalue.parked:
+            if parked.item.peer in peers:
                 parked.item.peer.parked_bytes -= parked.item.size
-            if starve:
-                covalue.starved |= peers
-        for dependency in [d for d, waiting in self._waiting.items() if not _any_left(waiting)]:
-            del self._waiting[dependency]
-        return count
+        covalue.parked = [p for p in covalue.parked if p.item.peer not in peers]
+        covalue.starved |= peers
+        return len(dropped)
+
+    def _settle(self, peer: Peer, covalue: CoValue) -> None:
+        """Nothing of the peer waits for anything in this CoValue any more."""
+        theirs = self._of_peer.get(peer)
+        pairs = None if theirs is None else theirs.pop(covalue, None)
+        if theirs is None or pairs is None:
+            return
+        peer.waiting -= len(pairs) + 1
+        self._total -= len(pairs) + 1
+        if not theirs:
+            del self._of_peer[peer]
+        for other in {parked.item.peer for parked in covalue.parked} | covalue.starved:
+            pairs = pairs - self._of_peer.get(other, {}).get(covalue, set())
+        for dependency in pairs:
+            waiting = self._waiting.get(dependency)
+            if waiting is not None:
+                waiting.discard(covalue)
+                if not waiting:
+                    del self._waiting[dependency]
 
     def _records(self, covalue_id: str) -> list[Parked]:
         covalue = self._find(covalue_id)
         return [] if covalue is None else covalue.parked
-
-    def _covalues(self) -> set[CoValue]:
-        return {covalue for waiting in self._waiting.values() for covalue in waiting}
-
-
-def _any_left(waiting: Iterable[CoValue]) -> bool:
-    return any(covalue.parked or covalue.starved for covalue in waiting)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from server.auth.identity import Identity
 from server.auth.usage import Usage
+from server.offences import UNREAD, Record
 from server.outbox import CONTROL, Outbox
 from server.subscription import Subscription
 
@@ -27,13 +28,22 @@ class Peer:
     usage: Usage = field(default_factory=Usage)
     """What its key has used; shared by all peers of that key."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    """By CoValue, the oldest first."""
+    most_subscriptions: int = 2**31
+    crowded: set[Peer] = field(default_factory=set)
+    """Where the peer is put if it has more."""
     asked: set[str] = field(default_factory=set)
     """Dependencies that this peer was asked for."""
     batches: dict[str, set[str]] = field(default_factory=dict)
     """`reconcile` batches with the ids that are still to be answered."""
     lagging: set[str] = field(default_factory=set)
     """CoValues whose live content did not fit into the outbox."""
+    comparing: int = 0
+    """`reconcile` batches that are being compared."""
+    offences: Record = field(default_factory=Record)
     parked_bytes: int = 0
+    waiting: int = 0
+    """Pairs of a CoValue and one that it waits for, because of this peer."""
     held_bytes: int = 0
     """Bytes received from this peer and not yet dealt with."""
     throttled: bool = False
@@ -41,6 +51,12 @@ class Peer:
     backlogged: bool = False
     """Whether nothing is read from the peer, because it does not read what it is told."""
     closed: bool = False
+
+    def subscribe(self, covalue_id: str, subscription: Subscription) -> None:
+        """Note a new subscription."""
+        self.subscriptions[covalue_id] = subscription
+        if len(self.subscriptions) > self.most_subscriptions:
+            self.crowded.add(self)
 
     def throttle(self, stop: bool) -> None:
         """Stop or go on reading from the peer, as far as what it sent is concerned."""
@@ -65,6 +81,9 @@ class Peer:
         if self.outbox.is_full and not self.backlogged:
             self.backlogged = True
             self.set_reading(False)
+        if self.backlogged and self.outbox.is_over:
+            self.disconnect(UNREAD.code, UNREAD.reason)
+            self.outbox.close()
 
     def send(self, subscription: Subscription, message: bytes) -> None:
         """Send content in the lane of its CoValue."""

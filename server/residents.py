@@ -12,17 +12,21 @@ import structlog
 
 from server.covalue import CoValue
 from server.errors import StoreDamaged, StoreUnavailable
+from server.peer import Peer
 from server.store.patient import PatientReads
+from server.subscription import Subscription
 
 log: Final = structlog.get_logger(__name__)
 
 _BATCH: Final = 500
 _RETRY_S: Final = 1.0
 _FAILURES: Final = 8
+_BUSY: Final = 1_000
+_WOKEN: Final = 16
 
 
 class Residents:
-    """The table of CoValues. A record exists while it is resident or somebody is subscribed."""
+    """The table of CoValues. A record exists while it is resident or something is going on."""
 
     def __init__(
         self, reads: PatientReads, limit: int, on_resident: Callable[[CoValue], None]
@@ -33,14 +37,16 @@ class Residents:
         self._on_resident = on_resident
         self._records: dict[str, CoValue] = {}
         self._recent: OrderedDict[str, CoValue] = OrderedDict()
+        self._resting: dict[str, dict[Peer, Subscription]] = {}
+        """The subscribers of CoValues that have no record."""
         self._wanted: dict[str, CoValue] = {}
         self._work = anyio.Event()
-        self._loaded = anyio.Event()
         self._unread: list[list[str]] = []
         """What could not be read, in the parts in which it is tried again."""
         self._failed = anyio.Event()
         self.unreadable: set[str] = set()
         """Ids of CoValues that could not be read yet."""
+        self._awaited: dict[str, anyio.Event] = {}
         self.size = 0
         """Bytes that the resident CoValues take, roughly."""
 
@@ -52,6 +58,8 @@ class Residents:
         covalue = self._records.get(covalue_id)
         if covalue is None:
             covalue = self._records[covalue_id] = CoValue(covalue_id)
+            if (subscribers := self._resting.pop(covalue_id, None)) is not None:
+                covalue.subscribers = subscribers
         return covalue
 
     def peek(self, covalue_id: str) -> CoValue | None:
@@ -73,8 +81,10 @@ class Residents:
         try:
             for covalue in covalues:
                 self.want(covalue)
-            while not all(covalue.resident for covalue in covalues):
-                await self._loaded.wait()
+            for covalue in covalues:
+                while not covalue.resident:
+                    # Each has an event of its own, or all that wait would wake up for any.
+                    await self._awaited.setdefault(covalue.id, anyio.Event()).wait()
             yield covalues
         finally:
             for covalue in covalues:
@@ -88,19 +98,28 @@ class Residents:
         self.size += size - covalue.weight
         covalue.weight = size
 
-    def forget_subscriber(self, covalue_id: str) -> None:
-        """A subscription ended; drop the record if nothing else needs it."""
+    def forget_subscriber(self, covalue_id: str, peer: Peer) -> None:
+        """End the peer's subscription; drop the record if nothing else needs it."""
+        peer.subscriptions.pop(covalue_id, None)
         covalue = self._records.get(covalue_id)
-        if covalue is not None and not covalue.resident:
-            self._drop_record(covalue)
+        if covalue is not None:
+            covalue.subscribers.pop(peer, None)
+            covalue.acks.pop(peer, None)
+            if not covalue.resident:
+                self._drop_record(covalue)
+        elif (subscribers := self._resting.get(covalue_id)) is not None:
+            subscribers.pop(peer, None)
+            if not subscribers:
+                del self._resting[covalue_id]
 
     def trim(self) -> None:
         """Let go of idle CoValues, the least recently used first, until the limit holds."""
-        attempts = len(self._recent)
-        while self.size > self._limit and attempts:
-            attempts -= 1
+        attempts = min(len(self._recent), _BUSY)
+        while self.size > self._limit and attempts and self._recent:
             covalue_id, covalue = next(iter(self._recent.items()))
             if not covalue.is_idle:
+                # Not all of them each time, or many busy ones would take all of the loop's time.
+                attempts -= 1
                 self._recent.move_to_end(covalue_id)
                 continue
             del self._recent[covalue_id]
@@ -136,7 +155,10 @@ class Residents:
             stored = await self._reads.load([covalue.id for covalue in batch])
         except StoreUnavailable as error:
             return error
+        woken = 0
         for covalue in batch:
+            if covalue.resident:
+                continue
             try:
                 covalue.fill(stored.get(covalue.id))
             except StoreDamaged as damage:
@@ -147,8 +169,12 @@ class Residents:
                 self._reads.note(StoreDamaged(why, covalue.id, session, index))
             self.touch(covalue)
             self._on_resident(covalue)
-        self._loaded.set()
-        self._loaded = anyio.Event()
+            if (event := self._awaited.pop(covalue.id, None)) is not None:
+                event.set()
+                woken += 1
+                if woken % _WOKEN == 0:
+                    # Whoever waited has work to do: not all of them in one turn.
+                    await anyio.lowlevel.checkpoint()
         self.trim()
         return None
 
@@ -178,5 +204,8 @@ class Residents:
                 self._unread = parts + self._unread
 
     def _drop_record(self, covalue: CoValue) -> None:
-        if not covalue.subscribers and covalue.is_idle and covalue.id not in self._wanted:
+        """Drop the record; of what somebody is subscribed to, the subscribers alone are kept."""
+        if covalue.is_idle and covalue.id not in self._wanted:
             self._records.pop(covalue.id, None)
+            if covalue.subscribers:
+                self._resting[covalue.id] = covalue.subscribers

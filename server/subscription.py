@@ -8,6 +8,20 @@ from protocol.known_state import Sessions, covers, merge
 from server.outbox import Lane
 
 _TAIL_BYTES: Final = 256 * 1024
+_STRANGE: Final = 1_000
+"""Sessions that a peer may claim at once beyond those that are held here."""
+_CLAIMS: Final = 10_000
+"""The same, over time."""
+
+
+def sensible(claimed: Sessions, counts: Sessions) -> Sessions:
+    """What is worth remembering of what a peer claims to hold.
+
+    It may hold sessions that are not held here, but not so many that they fill the memory.
+    """
+    if len(claimed) <= len(counts) + _STRANGE:
+        return claimed
+    return {session: count for session, count in claimed.items() if session in counts}
 
 
 class Subscription:
@@ -46,6 +60,17 @@ class Subscription:
         if self.known is not None:
             self.header = self.header or header
             merge(self.known, sessions)
+
+    def claim(self, sessions: Sessions) -> None:
+        """The peer says that it holds these of a deleted CoValue."""
+        claims = dict(self.claims or {})
+        merge(claims, sessions)
+        self.claims = claims if len(claims) <= len(sessions) + _CLAIMS else sessions
+
+    def shorten(self, counts: Sessions) -> None:
+        """Forget what cannot be sensible of what was merged bit by bit."""
+        if self.known is not None and len(self.known) > len(counts) + _CLAIMS:
+            self.known = sensible(self.known, counts)
 
     def settle(self, counts: Sessions) -> bool:
         """Note that the peer is in step if it holds `counts`. Returns whether it is."""

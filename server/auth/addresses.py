@@ -34,6 +34,12 @@ def client_address(peer: str, forwarded: Iterable[str], trusted: list[Network]) 
     return address
 
 
+def is_trusted(address: str, trusted: list[Network]) -> bool:
+    """Whether the address is a trusted proxy's."""
+    found = _normal(address)
+    return found is not None and _within(found, trusted)
+
+
 def neighbourhood(address: str) -> str:
     """What counts as one client: an IPv4 address, or an IPv6 /64, which one household has."""
     try:

@@ -25,8 +25,9 @@ from websockets.http11 import Request
 
 from server.config import Settings
 from server.connection import Connection
-from server.outbox import Outbox
+from server.outbox import Outbox, Outboxes
 from server.peer import Peer
+from server.slices import Slices
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """The largest message that each of them takes."""
@@ -44,6 +45,8 @@ class EchoPort:
         self.settings = Settings(port=0, max_message_bytes=MAX_BYTES)
         self.websockets_logger = logging.getLogger("tests.conformance")
         self.open: set[Connection] = set()
+        self.outboxes = Outboxes(2**30)
+        self._slices = Slices(self.loop.time, self.loop.call_soon)
 
     def arrived(self, connection: Connection) -> None:
         """A socket is there."""
@@ -64,6 +67,16 @@ class EchoPort:
     def catch_up(self, peer: Peer) -> None:
         """Read on: what was said has been taken."""
         peer.drained()
+
+    def account(self, connection: Connection, unfinished: int) -> None:
+        """There is room."""
+
+    def slice_soon(self, connection: Connection) -> None:
+        """It gets its turn."""
+        self._slices.add(connection)
+
+    def count(self, what: str) -> None:
+        """Nobody wants to know."""
 
     def left(self, connection: Connection) -> None:
         """The connection is gone."""

@@ -14,8 +14,9 @@ from websockets.http11 import Request
 
 from server.config import Settings
 from server.connection import Connection
-from server.outbox import Outbox
+from server.outbox import Outbox, Outboxes
 from server.peer import Peer
+from server.slices import Slices
 from tests.conformance.wire import UPGRADE
 
 _SETTINGS: Final = Settings(port=0)
@@ -116,6 +117,8 @@ class Ear:
         self.websockets_logger = _QUIET
         self.heard: list[bytes] = []
         self.gone = 0
+        self.outboxes = Outboxes(2**30)
+        self._slices = Slices(self.loop.time, self.loop.call_soon)
 
     def arrived(self, connection: Connection) -> None:
         """A socket is there."""
@@ -134,6 +137,16 @@ class Ear:
 
     def catch_up(self, peer: Peer) -> None:
         """Nothing waits."""
+
+    def account(self, connection: Connection, unfinished: int) -> None:
+        """There is room."""
+
+    def slice_soon(self, connection: Connection) -> None:
+        """It gets its turn."""
+        self._slices.add(connection)
+
+    def count(self, what: str) -> None:
+        """Nobody wants to know."""
 
     def left(self, connection: Connection) -> None:
         """It is gone."""

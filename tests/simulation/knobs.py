@@ -73,6 +73,7 @@ class Knobs:
             total_held_bytes=self.held * 3,
             parked_bytes=self.parked,
             parked_s=self.parked_s,
+            message_bytes=0,
         )
 
     @contextmanager

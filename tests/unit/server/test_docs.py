@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from server import config
+from server.offences import CATALOGUE, CLOSINGS, COUNTED_CODES
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
+SERVER = ROOT / "server" / "README.md"
 _OPTIONS = {
     "host",
     "port",
@@ -44,7 +46,18 @@ def example() -> str:
     return f"```js\n{code.strip()}\n```"
 
 
-PARTS = {"settings": settings_table, "example": example}
+def offences_table() -> str:
+    """What peers should not do, what they get, and which counter moves."""
+    lines = ["| counter | what was done | what its doer gets |", "|---|---|---|"]
+    lines += [f"| `{name}` | {done} | {gets} |" for name, (done, gets) in CATALOGUE.items()]
+    return "\n".join(lines)
+
+
+PARTS = {
+    "settings": (README, settings_table),
+    "example": (README, example),
+    "offences": (SERVER, offences_table),
+}
 
 
 def between(name: str) -> re.Pattern[str]:
@@ -54,9 +67,19 @@ def between(name: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_the_readme_says_what_the_code_says(name: str) -> None:
-    found = between(name).search(README.read_text())
+    page, make = PARTS[name]
+    found = between(name).search(page.read_text())
     assert found is not None
-    assert found[0].strip() == PARTS[name]()
+    assert found[0].strip() == make()
+
+
+def test_every_counter_of_an_offence_is_in_the_catalogue() -> None:
+    # 1003 is in use by nobody: binary messages are dropped.
+    codes = {f"closed_{code}" for code in COUNTED_CODES - {1003, 1011}}
+    assert codes | set(CLOSINGS.values()) <= CATALOGUE.keys()
+    source = "".join(path.read_text() for path in (ROOT / "server").rglob("*.py"))
+    counted = re.findall(r'\.count\("([\w-]+)"\)|note\(\s*[\w.]+, "([\w-]+)"', source)
+    assert {first or second for first, second in counted} <= CATALOGUE.keys()
 
 
 def test_every_module_is_in_the_picture_of_the_house() -> None:
@@ -79,7 +102,6 @@ def test_links_between_the_readmes_lead_somewhere() -> None:
 
 
 if __name__ == "__main__":
-    text = README.read_text()
-    for part, make in PARTS.items():
-        text = between(part).sub(make().replace("\\", r"\\") + "\n", text)
-    README.write_text(text)
+    for part, (page, make) in PARTS.items():
+        made = make().replace("\\", r"\\") + "\n"
+        page.write_text(between(part).sub(made, page.read_text()))

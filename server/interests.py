@@ -1,0 +1,99 @@
+"""How many CoValues each peer, and all together, are subscribed to; beyond bounds, the oldest go.
+
+A client that asks for very many values is answered for each, but is told no longer of changes to
+those that it touched first; whoever asks again, is again. That is what a client survives best: its
+values stay readable, and nothing that it wrote is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from itertools import islice
+from typing import Any, Final
+
+import anyio
+
+from server.conduct import Conduct
+from server.limits import Limits
+from server.offences import UNREAD
+from server.peer import Peer
+from server.residents import Residents
+
+_AT_ONCE: Final = 1_000
+_SHARE: Final = 10
+
+
+class Interests:
+    """Bounds subscriptions."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        residents: Residents,
+        conduct: Conduct,
+        start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+    ) -> None:
+        """`start` starts a task."""
+        self._limits = limits
+        self._residents = residents
+        self._conduct = conduct
+        self._start = start
+        self._peers: set[Peer] = set()
+        self._crowded: set[Peer] = set()
+
+    def join(self, peer: Peer) -> None:
+        """A peer is there."""
+        self._peers.add(peer)
+        peer.most_subscriptions = self._limits.subscriptions
+        peer.crowded = self._crowded
+
+    def leave(self, peer: Peer) -> None:
+        """A peer is gone: end its subscriptions, many of them not all at once."""
+        self._peers.discard(peer)
+        self._crowded.discard(peer)
+        if len(peer.subscriptions) <= _AT_ONCE:
+            self._end(peer, len(peer.subscriptions))
+        else:
+            self._start(lambda: self._end_all(peer))
+
+    def thin_out(self) -> None:
+        """Bring the peers that have too many subscriptions below their bound."""
+        while self._crowded:
+            peer = self._crowded.pop()
+            self._shorten(peer, self._limits.subscriptions // _SHARE)
+
+    def check_total(self) -> None:
+        """Take from those that have most until the total is within its bound."""
+        total = sum(len(peer.subscriptions) for peer in self._peers)
+        while total > self._limits.total_subscriptions:
+            peer = max(self._peers, key=lambda p: len(p.subscriptions))
+            before = len(peer.subscriptions)
+            self._shorten(peer, max(before // _SHARE, 1))
+            if len(peer.subscriptions) == before:
+                return
+            total -= before - len(peer.subscriptions)
+
+    def _shorten(self, peer: Peer, count: int) -> None:
+        """End some of the oldest of `count` subscriptions that nothing is on its way for."""
+        for covalue_id in list(islice(peer.subscriptions, count)):
+            subscription = peer.subscriptions[covalue_id]
+            covalue = self._residents.peek(covalue_id)
+            unknown = covalue is None or covalue.header is None
+            idle = subscription.tail is None and covalue_id not in peer.lagging
+            if subscription.in_step or (unknown and idle):
+                self._residents.forget_subscriber(covalue_id, peer)
+                self._conduct.note(peer, "unsubscribed", "peer.unsubscribed", covalue=covalue_id)
+            else:
+                # It gets its turn again as if it were the newest.
+                peer.subscriptions[covalue_id] = peer.subscriptions.pop(covalue_id)
+        if len(peer.subscriptions) > 2 * self._limits.subscriptions:
+            peer.disconnect(*UNREAD)
+
+    def _end(self, peer: Peer, count: int) -> None:
+        for covalue_id in list(islice(peer.subscriptions, count)):
+            self._residents.forget_subscriber(covalue_id, peer)
+
+    async def _end_all(self, peer: Peer) -> None:
+        while peer.subscriptions:
+            self._end(peer, _AT_ONCE)
+            await anyio.lowlevel.checkpoint()

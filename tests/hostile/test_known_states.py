@@ -1,0 +1,118 @@
+"""Known states with a million sessions, and content with as many."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from protocol.base58 import b58encode
+from tests.hostile.conftest import Besiege, Scale
+from tests.hostile.raw import connected, load
+from tests.hostile.siege import MB
+from tests.integration.sync.stage import Band, edit
+from tests.signing import content
+
+pytestmark = pytest.mark.anyio
+
+
+def sessions(count: int) -> dict[str, int]:
+    """So many session ids, with the shortest author there is."""
+    author = "co_z" + "1" * 19
+    return {f"{author}_session_z{b58encode(n.to_bytes(4, 'big'))}": n for n in range(1, count + 1)}
+
+
+async def test_known_states_with_a_million_sessions(besiege: Besiege, scale: Scale) -> None:
+    # About 340,000 sessions fill a message of 16 MB; three of them hold a million.
+    count = scale(80_000, 340_000)
+    async with besiege("known states with a million sessions", bound=scale(80, 220) * MB) as under:
+        claimed = sessions(count)
+        async with connected(under.port) as raw:
+            for value in (under.kept.map, under.kept.group, under.kept.account):
+                await raw.send(load(value.id, claimed))
+                # What it claims is not held here, so it is asked for that.
+                while not (await raw.about(value.id)).get("isCorrection"):
+                    pass
+                await raw.send(
+                    {"action": "known", "id": value.id, "header": True, "sessions": claimed}
+                )
+            await raw.send(load(under.kept.map.id))
+            assert (await raw.about(under.kept.map.id))["action"] == "content"
+
+
+async def test_one_value_with_many_forged_sessions(besiege: Besiege, scale: Scale) -> None:
+    count = scale(5_000, 40_000)
+    async with besiege("content with many forged sessions", bound=scale(96, 180) * MB) as under:
+        band = Band("alice")
+        async with connected(under.port) as raw:
+            for message in band.first():
+                await raw.send(message)
+            while (await raw.about(band.map.id))["action"] != "known":
+                pass
+            run = band.account.session("forged").append(edit(1)).content()
+            signature = "signature_z" + b58encode(b"\x05" * 64)
+            part = json.dumps(run | {"lastSignature": signature})
+            new = ",".join(
+                f'"{band.account.id}_session_z{b58encode(n.to_bytes(4, "big"))}":{part}'
+                for n in range(1, count + 1)
+            )
+            await raw.send(f'{{"action":"content","id":"{band.map.id}","new":{{{new}}}}}'.encode())
+            await under.moved("refused", count)
+            # The offender is told what is held, and may go on.
+            assert (await raw.about(band.map.id))["sessions"] == {band.session.id: 1}
+            await raw.send(band.edit("honest again"))
+            while (await raw.about(band.map.id))["sessions"] != {band.session.id: 2}:
+                pass
+        # Ten are logged; all are counted.
+        assert under.server.stderr.count("content.refused") == 10
+
+
+async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) -> None:
+    count = scale(3_000, 100_000)
+    async with besiege("a value of many genuine sessions", bound=scale(64, 400) * MB) as under:
+        band = Band("alice")
+        async with connected(under.port) as raw:
+            for message in band.first():
+                await raw.send(message)
+            transaction = edit(1)
+            for at in range(0, count, 1000):
+                written = [band.account.session(f"s{n}") for n in range(at, at + 1000)]
+                runs = {session.id: session.append(transaction) for session in written}
+                await raw.send(content(band.map, runs))
+            while len((await raw.about(band.map.id)).get("sessions", {})) < count + 1:
+                pass
+        async with connected(under.port) as raw:
+            await raw.send(load(band.map.id))
+            held: set[str] = set()
+            while len(held) < count + 1:
+                held |= (await raw.about(band.map.id))["new"].keys()
+
+
+async def test_one_message_of_many_small_transactions(besiege: Besiege, scale: Scale) -> None:
+    count = scale(30_000, 150_000)
+    async with besiege("one message of many small transactions", bound=250 * MB) as under:
+        band = Band("alice")
+        async with connected(under.port) as raw:
+            for message in band.first():
+                await raw.send(message)
+            run = band.session.append(*[edit(1)] * count)
+            await raw.send(content(band.map, {band.session.id: run}))
+            while (await raw.about(band.map.id))["sessions"] != {band.session.id: count + 1}:
+                pass
+
+
+async def test_a_header_of_megabytes(besiege: Besiege, scale: Scale) -> None:
+    size = scale(2 * MB, 15 * MB)
+    async with besiege("headers of megabytes", bound=140 * MB) as under:
+        members = ",".join(f'"{n}":{{}}' for n in range(size // 12))
+        nested = '{"a":' * 100_000 + "1" + "}" * 100_000
+        async with connected(under.port) as raw:
+            for meta in (f"{{{members}}}", nested):
+                await raw.send(
+                    f'{{"action":"content","id":"co_z{"1" * 19}","new":{{}},"header":{{"type":'
+                    f'"comap","ruleset":{{"type":"unsafeAllowAll"}},"meta":{meta},'
+                    f'"uniqueness":null}}}}'.encode()
+                )
+            await under.moved("malformed")
+            moved = await under.counters()
+            assert moved["refused"] + moved["malformed"] == 2
