@@ -413,6 +413,7 @@ class Connection(asyncio.Protocol):
         self._sliced_bytes = 0
         self._fragments = None
         self._unparsed.clear()
+        self._texts = None
 
     def take_slice(self) -> bool:
         """Deal with the next slice of a large message, or parse on. Returns whether more waits."""
