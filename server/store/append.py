@@ -24,6 +24,12 @@ _REMEMBERED: Final = 20_000
 _Row = tuple[int, int, int, str, bytes, bytes]
 
 
+_INSERT: Final = (
+    "INSERT INTO chunks (session, first, count, signature, checksum, data)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
 class _Conflict(Exception):
     """A change found its CoValue or a session elsewhere than it stated."""
 
@@ -105,7 +111,7 @@ class Appender:
             self._places[covalue, chunk.session] = _Place(place.session, chunk.first + chunk.count)
             digest = checksum(change.covalue, chunk)
             self._rows.append(
-                (place.session, chunk.first, chunk.count, chunk.signature, chunk.data, digest)
+                (place.session, chunk.first, chunk.count, chunk.signature, digest, chunk.data)
             )
 
     def _covalue(self, connection: sqlite3.Connection, change: Change) -> int:
@@ -127,10 +133,10 @@ class Appender:
         return covalue
 
     def _write_rows(self, connection: sqlite3.Connection) -> None:
-        # One row a statement: SQLite copies the values of longer ones, which costs more than it
-        # saves as soon as a chunk is larger than a kilobyte.
+        # One row a statement: of longer ones SQLite copies the values, which costs more than it
+        # saves.
         if self._rows:
-            connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", self._rows)
+            connection.executemany(_INSERT, self._rows)
             self._rows.clear()
 
     def _erase(self, connection: sqlite3.Connection, covalue: int) -> None:
