@@ -245,7 +245,7 @@ class Node:
                 item.peer.disconnect(1011, "internal error")
         if rest:
             covalue.inbox += rest
-            self._turns.add(covalue)
+            self._turns.later(covalue)
         self.residents.touch(covalue)
 
     def _deal_with_items(self, covalue: CoValue, items: list[Item]) -> None:

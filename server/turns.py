@@ -16,6 +16,7 @@ from server.peer import Peer
 
 _TURN_S: Final = 0.01
 _ITEMS: Final = 512
+_BYTES: Final = 512 * 1024
 _SESSIONS: Final = 64
 _NESTING: Final = 32
 
@@ -23,16 +24,19 @@ _NESTING: Final = 32
 def portion(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
     """What of an inbox is dealt with in one go, and the rest.
 
-    Each session costs a signature check (about 0.1 ms), and each message may, if one is forged.
+    Each session costs a signature check (about 0.1 ms), and each message may, if one is forged. And
+    the first part of a file is to be acknowledged before its last one is read.
     """
     if len(inbox) <= 2:
         return inbox, []
     sessions: set[str] = set()
+    size = 0
     for index, item in enumerate(inbox[:_ITEMS]):
+        size += item.size
         if isinstance(item.message, Content):
             sessions.update(item.message.new)
-            if len(sessions) > _SESSIONS:
-                return inbox[:index], inbox[index:]
+        if index and (len(sessions) > _SESSIONS or size > _BYTES):
+            return inbox[:index], inbox[index:]
     return inbox[:_ITEMS], inbox[_ITEMS:]
 
 
@@ -57,6 +61,7 @@ class Turns:
         self._waiting: dict[str, Peer] = {}
         """CoValue → whose turn it is dealt with in: that of the first in its inbox."""
         self._queues: OrderedDict[Peer, OrderedDict[str, CoValue]] = OrderedDict()
+        self._rest: list[CoValue] = []
         self._due = False
         self._nesting = 0
 
@@ -69,6 +74,11 @@ class Turns:
                 queue = self._queues[peer] = OrderedDict()
             queue[covalue.id] = covalue
             self._schedule()
+
+    def later(self, covalue: CoValue) -> None:
+        """Deal with the rest of its inbox in a turn of its own: what was taken is to be stored."""
+        self._rest.append(covalue)
+        self._schedule()
 
     def now(self, covalue: CoValue) -> None:
         """Deal with an inbox at once, because another one needs it.
@@ -91,7 +101,7 @@ class Turns:
 
     def finish(self) -> None:
         """Deal with everything that waits, however long it takes."""
-        while self._waiting:
+        while self._waiting or self._rest:
             self._run()
 
     def _schedule(self) -> None:
@@ -101,6 +111,9 @@ class Turns:
 
     def _run(self) -> None:
         self._due = False
+        rest, self._rest = self._rest, []
+        for covalue in rest:
+            self.add(covalue)
         end = self._clock() + _TURN_S
         while self._waiting:
             self._deal_with(self._take())
