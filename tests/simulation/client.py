@@ -49,7 +49,7 @@ class Client:
         self.batches: set[str] = set()
         """Reconciliations on this connection that were not acknowledged yet."""
         self._forgotten: set[str] = set()
-        """What was let go of, and is being sent again from its header on."""
+        """What was let go of on this connection, and is being sent again from its header on."""
         self._waiting: dict[str, list[tuple[Replica, Run]]] = {}
         """What an account wrote that is still to come: in circles, one of them must come first."""
         self._tombs: set[str] = set()
@@ -98,6 +98,7 @@ class Client:
         self.unanswered.clear()
         self.batches.clear()
         self._tombs.clear()
+        self._forgotten.clear()
         self._waiting.clear()
         self._connects += 1
         self.connection = self.world.connection(self, process)
@@ -302,7 +303,8 @@ class Client:
         return signer is not None and replica.logs[session].accept(texts, signature, signer)
 
     def _check_dependencies(self, identifier: str, needed: set[str]) -> None:
-        for dependency in needed - {identifier}:
+        # The server cannot know yet what was let go of after it was said to be held.
+        for dependency in needed - self._forgotten - {identifier}:
             if dependency not in self.held and not self.world.is_circular(identifier, dependency):
                 self._wrong("dependencies come first", f"{identifier} before {dependency}")
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
+
+WORLDS: Final = pytest.StashKey[str]()
+"""What to say at the end: how many worlds ran."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,3 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def anyio_backend() -> str:
     """The backend of anyio's pytest plugin."""
     return "asyncio"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how many worlds ran."""
+    if worlds := config.stash.get(WORLDS, ""):
+        terminalreporter.write_line(f"simulation: {worlds}")
