@@ -25,7 +25,7 @@ from server.verify.findings import RESTORE, Counts, Finding, Found
 from server.verify.progress import Progress
 from server.verify.rows import covalue_keys, dangling, structure
 
-_BATCH: Final = 200
+_BATCH: Final = 50
 _SAVE_S: Final = 10.0
 _ALONE_BYTES: Final = 32 * 1024 * 1024
 """Up to this size of a file one process is quicker than several."""
