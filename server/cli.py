@@ -16,7 +16,6 @@ from server.administration import add_commands, administer
 from server.config import ENVIRONMENT_PREFIX, default, load_settings, meaning
 from server.errors import BadSettings, ServerError
 from server.service import serve
-from server.verify.command import main as verify
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             settings = load_settings(chosen, os.environ, config)
             log.configure("warning", settings.log_format)
             if parsed.command == "verify":
+                # Here, because a server that starts need not load it.
+                from server.verify.command import main as verify
+
                 sys.exit(verify(parsed.file or settings.db, fresh=parsed.all))
             sys.exit(anyio.run(administer, parsed, settings))
         given = {n: value for n, value in given.items() if n not in ("command", "config")}

@@ -8,25 +8,23 @@ of, are read and written by `framing`.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from logging import Logger
 from typing import Final, Protocol, cast
 
 import structlog
-from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from protocol.frames import sliced_frame
 from server.auth.carriers import SUBPROTOCOL
 from server.auth.identity import Identity
 from server.auth.usage import Usage
 from server.config import Settings
-from server.framing import TextReader, text_frame
+from server.framing import text_frame
+from server.inflow import LARGE_BYTES, Inflow
 from server.offences import CLOSINGS, COUNTED_CODES, Closing
 from server.outbox import Outbox, Outboxes
 from server.peer import Peer
@@ -36,15 +34,6 @@ log: Final = structlog.get_logger(__name__)
 _HIGH_WATER: Final = 128 * 1024
 _CLOSE_S: Final = 3.0
 _EARLY_BYTES: Final = 64 * 1024
-_LARGE_BYTES: Final = 64 * 1024
-"""What is larger comes in slices, with everybody else's messages between them."""
-_SMALL_BYTES: Final = 2 * 1024
-_SLICE_BYTES: Final = 16 * 1024
-_PIECE_BYTES: Final = 4 * 1024
-_MOST_BYTES: Final = 64 * 1024
-_FRAMES: Final = 100
-_PARSE_S: Final = 0.003
-"""For how long bytes that came in at once are parsed before it is everybody else's turn."""
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
     b"Connection: close\r\n\r\n"
@@ -101,18 +90,12 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
         self._flushing = False
-        self._fragments: bytearray | None = None
-        self._unparsed = bytearray()
-        self._piece_bytes = _PIECE_BYTES
-        self._slices: deque[Iterator[bytes]] = deque()
-        self._sliced_bytes = 0
+        self._inflow = Inflow(self._protocol, self, port.loop.time)
         self.lost = False
         """Whether the socket is gone, while what came over it is still being dealt with."""
-        self._deaf = False
         self.unfinished = 0
         """Bytes that `Port.account` was last told of."""
         self._early: bytearray | None = None
-        self._texts: TextReader | None = None
         self._reading = True
         self._choked = False
         self._resting: asyncio.TimerHandle | None = None
@@ -148,17 +131,9 @@ class Connection(asyncio.Protocol):
             if len(self._early) > _EARLY_BYTES:
                 self.abort()
             return
-        if self._unparsed or self._slices:
-            self._unparsed += data
-        elif len(data) <= self._piece_bytes or self.peer is None:
-            self._parse_adapting(data)
-        else:
-            self._unparsed = bytearray(data)
-            end = self.heard + _PARSE_S
-            while self._unparsed and not self._slices and self._port.loop.time() < end:
-                self._parse_piece()
-            if self._unparsed:
-                self.set_reading(self._reading)
+        self._inflow.feed(data, self.heard)
+        if self._inflow.waits:
+            self.set_reading(self._reading)
         self._account()
 
     def _take_in_request(self, data: bytes) -> bytes:
@@ -172,55 +147,14 @@ class Connection(asyncio.Protocol):
             and not protocol.eof_sent
         ):
             end = data.find(b"\n", begin) + 1 or len(data)
-            self._parse(data[begin:end])
+            self._inflow.parse(data[begin:end])
             begin = end
         return data[begin:]
 
-    def _parse_piece(self) -> None:
-        """Parse some of what has come in."""
-        piece = bytes(self._unparsed[: self._piece_bytes])
-        del self._unparsed[: len(piece)]
-        self._parse_adapting(piece)
-
-    def _parse_adapting(self, data: bytes) -> None:
-        """Parse, and take less at a time from now on if it held many small frames."""
-        if self._parse(data) > _FRAMES:
-            self._piece_bytes = _PIECE_BYTES
-        elif self._piece_bytes < _MOST_BYTES:
-            self._piece_bytes *= 2
-
-    def _parse(self, data: bytes) -> int:
-        """Parse bytes and see to what they say. Returns how many frames they held."""
-        count = 0
-        if self._texts is not None:
-            texts = self._texts.feed(data)
-            count = len(texts)
-            for text in texts:
-                self._receive(text)
-            data = self._texts.take_others()
-            if not data and not self._deaf:
-                return count
-            if self._texts.is_over or self._deaf:
-                self._texts = None
-        self._protocol.receive_data(data)
-        events = self._protocol.events_received()
-        for event in events:
-            if isinstance(event, Request):
-                self._request(event)
-            elif isinstance(event, Frame):
-                self._frame(event)
-        if not self.lost:
-            self._send_protocol_data()
-        return count + len(events)
-
     def _account(self) -> None:
         """Tell how much waits that is no message yet, or none that was dealt with."""
-        unfinished = len(self._protocol.reader.buffer) + self._sliced_bytes + len(self._unparsed)
-        if self._texts is not None:
-            unfinished += self._texts.waiting
-        if self._fragments is not None:
-            unfinished += len(self._fragments)
-        if unfinished > _LARGE_BYTES or self.unfinished:
+        unfinished = self._inflow.size
+        if unfinished > LARGE_BYTES or self.unfinished:
             self._port.account(self, unfinished)
 
     def _too_slow(self) -> None:
@@ -232,7 +166,7 @@ class Connection(asyncio.Protocol):
         if self._early is not None:
             self.abort()
             return
-        if self._slices or self._unparsed:
+        if self._inflow.waits:
             # The transport closes now; what came before the end is dealt with all the same.
             return
         self._protocol.receive_eof()
@@ -258,7 +192,7 @@ class Connection(asyncio.Protocol):
         if self.cancel_decision is not None:
             self.cancel_decision()
             self.cancel_decision = None
-        if (self._slices or self._unparsed) and self.peer is not None:
+        if self._inflow.waits and self.peer is not None:
             # All of it was received, and it may be nowhere else; there is nobody to answer to.
             self.lost = self.peer.closed = True
             self.peer.outbox.close()
@@ -292,11 +226,10 @@ class Connection(asyncio.Protocol):
             return
         if code in COUNTED_CODES:
             # For something that it did: the rest of that is not looked at.
-            self._deaf = True
-            self.forget_unfinished()
+            self._inflow.end()
         if self._protocol.state is State.OPEN:
             self._flush()
-            if self._deaf:
+            if self._inflow.is_over:
                 self._protocol.fail(code, reason)
             else:
                 self._protocol.send_close(code, reason)
@@ -331,7 +264,7 @@ class Connection(asyncio.Protocol):
             return
         early, self._early = self._early, None
         self._answer(response)
-        self._texts = TextReader(self._port.settings.max_message_bytes)
+        self._inflow.begin(self._port.settings.max_message_bytes)
         limit = self._port.settings.outbox_bytes
         outbox = Outbox(limit, self._schedule_flush, self._port.outboxes)
         self.peer = self._port.joined(self, outbox)
@@ -359,7 +292,8 @@ class Connection(asyncio.Protocol):
     def _is_over(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
-    def _request(self, request: Request) -> None:
+    def request(self, request: Request) -> None:
+        """See `Listener`: ask the gateway what to answer."""
         self._early = bytearray()
         self._port.respond(self, request)
 
@@ -371,64 +305,33 @@ class Connection(asyncio.Protocol):
         self._protocol.send_response(response)
         self._send_protocol_data()
 
-    def _frame(self, frame: Frame) -> None:
-        """Gather fragments; hand text to the node. Binary messages mean nothing in Jazz."""
-        if frame.opcode is Opcode.TEXT:
-            if frame.fin:
-                self._receive(bytes(frame.data))
-            else:
-                # Not a list: a million empty fragments would fill it, whatever a message may hold.
-                self._fragments = bytearray(frame.data)
-        elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments += frame.data
-            if frame.fin:
-                message = bytes(self._fragments)
-                self._fragments = None
-                self._receive(message)
-        elif frame.opcode is Opcode.BINARY:
-            self._port.count("binary")
+    def may_listen(self) -> bool:
+        """See `Listener`."""
+        return self._reading
 
-    def _receive(self, message: bytes) -> None:
-        if self.peer is None or self.peer.closed or self._deaf:
-            return
-        if not message.isascii() and not _is_utf8(message):
-            self._deaf = True
-            self.forget_unfinished()
-            self._protocol.fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
-        elif (
-            self._slices
-            or not self._reading
-            or (len(message) > _LARGE_BYTES and b"\n" in message)
-            or (len(message) > _SMALL_BYTES and self._port.loop.time() > self.heard + _PARSE_S)
-        ):
-            self._slices.append(sliced_frame(message, _SLICE_BYTES))
-            self._sliced_bytes += len(message) + 1
-            self.set_reading(self._reading)
-        else:
+    def binary(self) -> None:
+        """See `Listener`."""
+        self._port.count("binary")
+
+    def parsed(self) -> None:
+        """See `Listener`: send what the library answers, if anybody is there."""
+        if not self.lost:
+            self._send_protocol_data()
+
+    def message(self, message: bytes) -> None:
+        """See `Listener`: hand it to the node."""
+        if self.peer is not None and (self.lost or not self.peer.closed):
             self._port.receive(self.peer, message)
 
     def forget_unfinished(self) -> None:
         """Let go of what is not wholly here: the connection is being closed."""
-        self._slices.clear()
-        self._sliced_bytes = 0
-        self._fragments = None
-        self._unparsed.clear()
-        self._texts = None
+        self._inflow.end()
 
     def take_slice(self) -> bool:
         """Deal with the next slice of a large message, or parse on. Returns whether more waits."""
         if self.peer is None or not (self.lost or self._may_read()):
             return False
-        if self._slices:
-            part = next(self._slices[0], None)
-            if part is None:
-                self._slices.popleft()
-            else:
-                self._sliced_bytes -= len(part) + 1
-                self._port.receive(self.peer, part)
-        elif self._unparsed:
-            self._parse_piece()
-        if self._slices or self._unparsed:
+        if self._inflow.take():
             return True
         if self.lost:
             self._end()
@@ -444,11 +347,11 @@ class Connection(asyncio.Protocol):
         """Go on or stop reading from the socket."""
         self._reading = reading
         if self._transport is not None and not self._transport.is_closing():
-            if self._may_read() and not self._slices and not self._unparsed:
+            if self._may_read() and not self._inflow.waits:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
-        if self._slices or self._unparsed:
+        if self._inflow.waits:
             self._port.slice_soon(self)
 
     def rest(self, seconds: float) -> None:
@@ -511,12 +414,3 @@ def _select_subprotocol(
 ) -> Subprotocol | None:
     """The name of our pair, never the token beside it; without it, none."""
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-def _is_utf8(text: bytes) -> bool:
-    """What RFC 6455 §8.1 asks of a text."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -84,7 +84,7 @@ class Node:
         self.counters: Counter[str] = Counter()
         self._conduct = Conduct(self.counters, clock)
         self._acks = Acknowledger(Reconciler.answered)
-        self.journal = Journal(store, self._acks.flush)
+        self.journal = Journal(store, self._acks.flush, clock)
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
         self._interests = Interests(limits, self.residents, self._conduct, self._start)
@@ -245,7 +245,7 @@ class Node:
                 item.peer.disconnect(1011, "internal error")
         if rest:
             covalue.inbox += rest
-            self._turns.add(covalue)
+            self._turns.later(covalue)
         self.residents.touch(covalue)
 
     def _deal_with_items(self, covalue: CoValue, items: list[Item]) -> None:

@@ -15,7 +15,10 @@ from server.covalue import CoValue, Item
 from server.peer import Peer
 
 _TURN_S: Final = 0.01
+_SHARE_S: Final = 0.001
+"""Of a turn for one sender, before it is another's: so that its answers leave together."""
 _ITEMS: Final = 512
+_BYTES: Final = 512 * 1024
 _SESSIONS: Final = 64
 _NESTING: Final = 32
 
@@ -23,16 +26,19 @@ _NESTING: Final = 32
 def portion(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
     """What of an inbox is dealt with in one go, and the rest.
 
-    Each session costs a signature check (about 0.1 ms), and each message may, if one is forged.
+    Each session costs a signature check (about 0.1 ms), and each message may, if one is forged. And
+    the first part of a file is to be acknowledged before its last one is read.
     """
     if len(inbox) <= 2:
         return inbox, []
     sessions: set[str] = set()
+    size = 0
     for index, item in enumerate(inbox[:_ITEMS]):
+        size += item.size
         if isinstance(item.message, Content):
             sessions.update(item.message.new)
-            if len(sessions) > _SESSIONS:
-                return inbox[:index], inbox[index:]
+        if index and (len(sessions) > _SESSIONS or size > _BYTES):
+            return inbox[:index], inbox[index:]
     return inbox[:_ITEMS], inbox[_ITEMS:]
 
 
@@ -57,6 +63,7 @@ class Turns:
         self._waiting: dict[str, Peer] = {}
         """CoValue → whose turn it is dealt with in: that of the first in its inbox."""
         self._queues: OrderedDict[Peer, OrderedDict[str, CoValue]] = OrderedDict()
+        self._rest: list[CoValue] = []
         self._due = False
         self._nesting = 0
 
@@ -69,6 +76,11 @@ class Turns:
                 queue = self._queues[peer] = OrderedDict()
             queue[covalue.id] = covalue
             self._schedule()
+
+    def later(self, covalue: CoValue) -> None:
+        """Deal with the rest of its inbox in a turn of its own: what was taken is to be stored."""
+        self._rest.append(covalue)
+        self._schedule()
 
     def now(self, covalue: CoValue) -> None:
         """Deal with an inbox at once, because another one needs it.
@@ -91,7 +103,7 @@ class Turns:
 
     def finish(self) -> None:
         """Deal with everything that waits, however long it takes."""
-        while self._waiting:
+        while self._waiting or self._rest:
             self._run()
 
     def _schedule(self) -> None:
@@ -101,21 +113,29 @@ class Turns:
 
     def _run(self) -> None:
         self._due = False
+        rest, self._rest = self._rest, []
+        for covalue in rest:
+            self.add(covalue)
         end = self._clock() + _TURN_S
         while self._waiting:
-            self._deal_with(self._take())
-            if self._waiting and self._clock() >= end:
+            peer = next(iter(self._queues))
+            now = self._clock()
+            share = min(now + _SHARE_S, end)
+            while peer in self._queues and now < share:
+                self._deal_with(self._take(peer))
+                now = self._clock()
+            if peer in self._queues:
+                self._queues.move_to_end(peer)
+            if self._waiting and now >= end:
                 self._schedule()
                 break
         self._after()
 
-    def _take(self) -> CoValue:
-        """The next CoValue of the peer whose turn it is."""
-        peer, queue = next(iter(self._queues.items()))
+    def _take(self, peer: Peer) -> CoValue:
+        """The next CoValue of the peer."""
+        queue = self._queues[peer]
         covalue_id, covalue = queue.popitem(last=False)
         del self._waiting[covalue_id]
-        if queue:
-            self._queues.move_to_end(peer)
-        else:
+        if not queue:
             del self._queues[peer]
         return covalue

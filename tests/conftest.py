@@ -1,10 +1,15 @@
-"""The end of every run: no server has printed a secret."""
+"""For every run: machines may be slow; and at its end, no server has printed a secret."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.printed import PRINTED
+
+# How long an example takes says something about the machine, not about the program.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

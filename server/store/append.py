@@ -20,9 +20,14 @@ COUNT: Final = (
 """How many transactions the session `s` has."""
 
 _REMEMBERED: Final = 20_000
-_MOST_ROWS: Final = 64
 
 _Row = tuple[int, int, int, str, bytes, bytes]
+
+
+_INSERT: Final = (
+    "INSERT INTO chunks (session, first, count, signature, checksum, data)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
 
 
 class _Conflict(Exception):
@@ -106,7 +111,7 @@ class Appender:
             self._places[covalue, chunk.session] = _Place(place.session, chunk.first + chunk.count)
             digest = checksum(change.covalue, chunk)
             self._rows.append(
-                (place.session, chunk.first, chunk.count, chunk.signature, chunk.data, digest)
+                (place.session, chunk.first, chunk.count, chunk.signature, digest, chunk.data)
             )
 
     def _covalue(self, connection: sqlite3.Connection, change: Change) -> int:
@@ -128,18 +133,11 @@ class Appender:
         return covalue
 
     def _write_rows(self, connection: sqlite3.Connection) -> None:
-        """Insert what was gathered, 64, 32, … rows a statement.
-
-        Each statement gives the interpreter's lock away once, and may wait to have it back.
-        """
-        rows, self._rows = self._rows, []
-        at, size = 0, _MOST_ROWS
-        while at < len(rows):
-            while size > len(rows) - at:
-                size //= 2
-            values = [value for row in rows[at : at + size] for value in row]
-            connection.execute(_INSERT[size], values)
-            at += size
+        # One row a statement: of longer ones SQLite copies the values, which costs more than it
+        # saves.
+        if self._rows:
+            connection.executemany(_INSERT, self._rows)
+            self._rows.clear()
 
     def _erase(self, connection: sqlite3.Connection, covalue: int) -> None:
         self._write_rows(connection)
@@ -148,12 +146,6 @@ class Appender:
         connection.execute(f"DELETE FROM sessions WHERE key IN ({live})", (covalue,))
         connection.execute("UPDATE covalues SET deleted = 1 WHERE key = ?", (covalue,))
         self._places.clear()
-
-
-_INSERT: Final = {
-    2**power: f"INSERT INTO chunks VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * 2**power)}"
-    for power in range(_MOST_ROWS.bit_length())
-}
 
 
 def _find(connection: sqlite3.Connection, covalue: int, session: str) -> _Place:

@@ -7,8 +7,9 @@
     api_keys, api_key_secrets    who may connect; of secrets, the SHA-256
     usage, denials               what each key has used; sessions that were ended
 
-How many transactions a session has is where its last chunk ends, and stands nowhere else: so an
-append changes one page of one table, and nothing can disagree.
+Chunks lie in the order in which they came, so a commit writes few pages, whatever it is about;
+`chunk_places` finds them. How many transactions a session has is where its last chunk ends, and
+stands nowhere else: so nothing can disagree.
 
 `PRAGMA application_id` says that the file is bandstand's, `PRAGMA user_version` which version.
 """
@@ -93,8 +94,22 @@ CREATE TABLE denials (
 # NULL in chunks that an older version stored: those are held against their signatures by
 # `bandstand verify` alone.
 _VERSION_3: Final = """
-ALTER TABLE chunks ADD COLUMN checksum BLOB;
+CREATE TABLE chunks_3 (
+    key INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL REFERENCES sessions,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    signature TEXT NOT NULL,
+    checksum BLOB,
+    data BLOB NOT NULL
+) STRICT;
+INSERT INTO chunks_3 (session, first, count, signature, data)
+    SELECT session, first, count, signature, data FROM chunks ORDER BY session, first;
+DROP TABLE chunks;
+ALTER TABLE chunks_3 RENAME TO chunks;
+CREATE UNIQUE INDEX chunk_places ON chunks (session, first);
 """
+"""Whoever looks for a place in a table without rowids reads whole chunks on the way."""
 
 MIGRATIONS: Final = [_VERSION_1, _VERSION_2, _VERSION_3]
 """Each entry takes a file from the version that is its index to the next one."""

@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Final, TypeVar
 
@@ -261,7 +262,7 @@ def _read(
 
 def _read_range(connection: sqlite3.Connection, wanted: Range) -> Iterator[Chunk]:
     covalue, session, start, stop = wanted
-    rows = connection.execute(
+    cursor = connection.execute(
         "SELECT c.first, c.count, c.signature, c.data, c.checksum"
         " FROM sessions s JOIN chunks c ON c.session = s.key"
         " WHERE s.covalue = (SELECT key FROM covalues WHERE id = ?) AND s.id = ?"
@@ -271,14 +272,17 @@ def _read_range(connection: sqlite3.Connection, wanted: Range) -> Iterator[Chunk
         (covalue, session, start, stop),
     )
     end: int | None = None
-    for first, count, signature, data, stored in rows:
-        chunk = Chunk(session, first, count, signature, data)
-        why = why_not_whole(covalue, chunk, stored)
-        if why is None and (first > start if end is None else first != end):
-            why, end = "transactions are missing", end or 0
-        if why is not None:
-            known = end is None and isinstance(first, int) and 0 <= first <= start
-            raise StoreDamaged(why, covalue, session, first if known else (end or 0))
-        end = first + count
-        if end > start:
-            yield chunk
+    # Damage leaves the loop early. A cursor left open, which the error's traceback holds on to,
+    # would keep the reader in the past: what is committed later would seem to be missing.
+    with closing(cursor) as rows:
+        for first, count, signature, data, stored in rows:
+            chunk = Chunk(session, first, count, signature, data)
+            why = why_not_whole(covalue, chunk, stored)
+            if why is None and (first > start if end is None else first != end):
+                why, end = "transactions are missing", end or 0
+            if why is not None:
+                known = end is None and isinstance(first, int) and 0 <= first <= start
+                raise StoreDamaged(why, covalue, session, first if known else (end or 0))
+            end = first + count
+            if end > start:
+                yield chunk

@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import BinaryIO, Final
 
 _HEADER: Final = struct.Struct(">8I")
-_FRAME: Final = struct.Struct(">4I")
+_FRAME: Final = struct.Struct(">6I")
 _FRAME_BYTES: Final = 24
 _MAGIC: Final = 0x377F0682
 _MX_FRAME: Final = slice(16, 20)
@@ -50,12 +50,7 @@ def _is_whole(raw: bytes) -> bool:
     magic, *_ = header = _HEADER.unpack(raw)
     if magic & ~1 != _MAGIC:
         return False
-    words = struct.unpack(">6I" if magic & 1 else "<6I", raw[:24])
-    first = second = 0
-    for one, two in zip(words[::2], words[1::2], strict=True):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + two + first) & 0xFFFFFFFF
-    return (first, second) == header[6:]
+    return tuple(_checksum(raw[:24], (0, 0), little=magic & 1 == 0)) == header[6:]
 
 
 def _valid_frames(path: str) -> int:
@@ -74,16 +69,41 @@ def _page_bytes(path: str) -> int:
 
 
 def _commits(log: BinaryIO, size: int, start: int, salts: tuple[int, ...] | None) -> int:
-    """Frames from `start` on that end a transaction; of the log's own time, which salts tell."""
+    """The most commits, from the frame `start` on, in one run of frames that follow each other.
+
+    Only frames of the log's own time count, which salts tell. Each frame's checksum goes on from
+    that of the frame before it. What commits that failed have left behind, one over the other, has
+    the same salts and does not go on from another: such a run ends in one commit at most.
+    """
+    log.seek(0)
+    little = int.from_bytes(log.read(4), "big") & 1 == 0
     frames = (os.fstat(log.fileno()).st_size - _HEADER.size) // size
-    commits = 0
+    most = commits = 0
+    before: tuple[int, int] | None = None
     for index in range(start, frames):
         log.seek(_HEADER.size + index * size)
-        page, pages, *own = _FRAME.unpack(log.read(_FRAME.size))
-        salts = salts or tuple(own)
-        if tuple(own) == salts and page and pages:
-            commits += 1
-    return commits
+        frame = log.read(size)
+        page, pages, first_salt, second_salt, *sums = _FRAME.unpack(frame[:_FRAME_BYTES])
+        salts = salts or (first_salt, second_salt)
+        if (first_salt, second_salt) != salts or not page:
+            before = None
+            continue
+        if before is None or _checksum(frame[:8] + frame[_FRAME_BYTES:], before, little) != sums:
+            commits = 0
+        commits += pages > 0
+        most = max(most, commits)
+        before = (sums[0], sums[1])
+    return most
+
+
+def _checksum(data: bytes, before: tuple[int, int], little: bool) -> list[int]:
+    """SQLite's, of whole pairs of 32-bit words, going on from another."""
+    words = struct.unpack(f"{'<' if little else '>'}{len(data) // 4}I", data)
+    first, second = before
+    for one, two in zip(words[::2], words[1::2], strict=True):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + two + first) & 0xFFFFFFFF
+    return [first, second]
 
 
 def _quoted(path: str) -> str:

@@ -79,7 +79,7 @@ async def test_stored_bytes_are_limited_and_counted_on(tmp_path: Path) -> None:
         before = await stored(tmp_path, "small")
         assert before >= 1000
         async with connect(f"{server.url}/?key={large}") as socket:
-            await Talk(socket).upload(other.edit("x" * 2000))
+            await Talk(socket).add(other.edit("x" * 2000))
         assert await stored(tmp_path, "large") >= before + 2000
         assert await status(server.url, small) == 403
         await server.stop()

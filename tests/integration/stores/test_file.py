@@ -102,10 +102,11 @@ async def test_free_again_after_a_refusal(path: Path, opened: Open) -> None:
 async def test_closing_leaves_one_file(path: Path) -> None:
     store = await SqliteStore.open(str(path))
     await store.commit([created(A, chunk(S1, 0))])
-    threads = threading.active_count()
+    threads = [store._writer._thread, store._reader._thread]
+    assert all(thread.is_alive() for thread in threads)
     await store.close()
     assert [each.name for each in path.parent.iterdir()] == [path.name]
-    assert threading.active_count() == threads - 2
+    assert not any(thread.is_alive() for thread in threads)
 
 
 @pytest.mark.parametrize("connection", [1, 2])
