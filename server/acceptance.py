@@ -158,7 +158,7 @@ class Acceptance:
         for content in contents:
             item, peer = content.item, content.peer
             missing = {d for d in content.dependencies if not self._exists(d)}
-            if missing or self._parking.holds(covalue, peer):
+            if missing or (not item.woken and self._parking.holds(covalue, peer)):
                 self._release(peer, item.size)
                 if peer.closed:
                     continue

@@ -41,6 +41,8 @@ class Item(NamedTuple):
     message: Load | Known | Content
     size: int
     """Bytes on the wire."""
+    woken: bool = False
+    """Whether it was parked: what still is parked of its peer came after it."""
 
 
 @dataclass(slots=True)

@@ -59,6 +59,8 @@ class Parsed:
     dependencies: AbstractSet[str]
     """What it may bring that its CoValue did not depend on before, and what its header names."""
     errors: list[ProtocolError]
+    headless: bool = False
+    """Whether it came before the header of its CoValue: nothing of it can be taken."""
 
     @property
     def peer(self) -> Peer:
@@ -96,6 +98,7 @@ def parse_content(covalue: CoValue, header: Header | None, item: Item, message: 
         known = header
     parsed = Parsed(item, header, [], set(header.dependencies) if header else _NOTHING, [])
     if known is None:
+        parsed.headless = True
         return parsed
     for session, raw in message.new.items():
         try:
@@ -163,6 +166,8 @@ def take_content(
     sessions: dict[str, list[Entry]] = {}
     for item in parsed:
         outcome.sent.setdefault(item.peer, {})
+        if item.headless:
+            outcome.gaps.add(item.peer)
         if item.errors:
             outcome.errors += [(item.peer, error) for error in item.errors]
         for entry in item.entries:
@@ -202,6 +207,9 @@ def _take_session(
                 size += length
                 end = entry.end
                 signature = entry.signature
+            elif entry.after > end:
+                # What closes the gap may follow in this very run; it was not taken all the same.
+                outcome.gaps.add(entry.peer)
             stop += 1
             if size >= PIECE_BYTES:
                 break

@@ -120,13 +120,16 @@ class Parking:
                 else:
                     peer.parked_bytes -= parked.item.size
                     self._backpressure.hold(peer, parked.item.size)
-                    ready.append(parked.item)
+                    ready.append(parked.item._replace(woken=True))
             covalue.parked = waiting
             for peer in starved | {item.peer for item in ready}:
                 if peer not in blocked:
                     self._settle(peer, covalue)
             if ready:
-                covalue.inbox[:0] = ready
+                # Ahead of what came later, and behind what was woken before and still waits there.
+                inbox = covalue.inbox
+                at = next((n for n, item in enumerate(inbox) if not item.woken), len(inbox))
+                inbox[at:at] = ready
                 self._wake(covalue)
 
     def expire(self) -> int:

@@ -82,6 +82,8 @@ class Faulty(Client):
                 self.world.pick([v for v in self.world.values if v not in accounts], dice >> 8)
                 or value
             )
+            if self._may_be_written(target, session):
+                target = value
             start = 0
         transactions = [json.loads(text) for text in texts[start:count]]
         run = {
@@ -90,6 +92,20 @@ class Faulty(Client):
             "lastSignature": replica.logs[session].marks[len(texts)],
         }
         self._content(target, {session: run})
+
+    def _may_be_written(self, value: str, session: str) -> bool:
+        """Whether an honest device may still begin this session in that value.
+
+        No signature covers an id: a run that was sent elsewhere first holds there, and forks what
+        the device writes. That is the protocol's, and no server can tell.
+        """
+        if self.world.disk.count(value, session):
+            return False
+        return any(
+            client.session == session or session in client.held[value].logs
+            for client in self.world.honest
+            if client.session == session or value in client.held
+        )
 
     def gap(self, value: str, dice: int) -> None:
         """A genuine run of its own that leaves out some before it."""
