@@ -137,7 +137,11 @@ class Node:
             tasks.start_soon(self.residents.run)
             tasks.start_soon(self._sweep)
             task_status.started()
-            await self.journal.run()
+            try:
+                await self.journal.run()
+            finally:
+                # What a last turn would start has nobody left to work for.
+                self._tasks = None
             tasks.cancel_scope.cancel()
 
     def drain(self) -> None:
