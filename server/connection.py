@@ -323,10 +323,6 @@ class Connection(asyncio.Protocol):
         if self.peer is not None and (self.lost or not self.peer.closed):
             self._port.receive(self.peer, message)
 
-    def forget_unfinished(self) -> None:
-        """Let go of what is not wholly here: the connection is being closed."""
-        self._inflow.end()
-
     def take_slice(self) -> bool:
         """Deal with the next slice of a large message, or parse on. Returns whether more waits."""
         if self.peer is None or not (self.lost or self._may_read()):
