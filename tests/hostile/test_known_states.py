@@ -113,6 +113,7 @@ async def test_a_header_of_megabytes(besiege: Besiege, scale: Scale) -> None:
                     f'"comap","ruleset":{{"type":"unsafeAllowAll"}},"meta":{meta},'
                     f'"uniqueness":null}}}}'.encode()
                 )
+            # The first waits its turn behind its own check, the second falls where it is read.
             await under.moved("malformed")
-            moved = await under.counters()
-            assert moved["refused"] + moved["malformed"] == 2
+            await under.moved("refused")
+            assert {"refused": 1, "malformed": 1}.items() <= (await under.counters()).items()
