@@ -85,7 +85,9 @@ class Node:
         self.counters: Counter[str] = Counter()
         self._conduct = Conduct(self.counters, clock)
         self._acks = Acknowledger(Reconciler.answered)
-        self.journal = Journal(store, self._acks.flush, clock)
+        self.journal = Journal(store, self._committed, clock)
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called after a commit, when everybody who waited for it has been told."""
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
         self._interests = Interests(limits, self.residents, self._conduct, self._start)
@@ -229,7 +231,7 @@ class Node:
             return
         if covalue.busy:
             return
-        items, rest = portion(covalue.inbox)
+        items, rest = portion(covalue.inbox, first=not covalue.pending)
         covalue.inbox = []
         try:
             self._deal_with_items(covalue, items)
@@ -352,6 +354,10 @@ class Node:
 
     def _correct(self, covalue: CoValue, peer: Peer) -> None:
         self._acks.ask(covalue, peer, correction=True)
+
+    def _committed(self) -> None:
+        self._acks.flush()
+        self.on_commit()
 
     def _found_damage(self, damage: StoreDamaged) -> None:
         covalue = self.residents.peek(damage.covalue)

@@ -18,26 +18,28 @@ _TURN_S: Final = 0.01
 _SHARE_S: Final = 0.001
 """Of a turn for one sender, before it is another's: so that its answers leave together."""
 _ITEMS: Final = 512
-_BYTES: Final = 512 * 1024
+_BYTES: Final = 192 * 1024
+_FIRST_BYTES: Final = 128 * 1024
 _SESSIONS: Final = 64
 _NESTING: Final = 32
 
 
-def portion(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
+def portion(inbox: list[Item], *, first: bool) -> tuple[list[Item], list[Item]]:
     """What of an inbox is dealt with in one go, and the rest.
 
     Each session costs a signature check (about 0.1 ms), and each message may, if one is forged. And
-    the first part of a file is to be acknowledged before its last one is read.
+    the first part of a file is to be acknowledged before its last one is read: `first` says that
+    nothing of the CoValue is on its way to the disk.
     """
     if len(inbox) <= 2:
         return inbox, []
     sessions: set[str] = set()
-    size = 0
+    size, most = 0, _FIRST_BYTES if first else _BYTES
     for index, item in enumerate(inbox[:_ITEMS]):
         size += item.size
         if isinstance(item.message, Content):
             sessions.update(item.message.new)
-        if index and (len(sessions) > _SESSIONS or size > _BYTES):
+        if index and (len(sessions) > _SESSIONS or size > most):
             return inbox[:index], inbox[index:]
     return inbox[:_ITEMS], inbox[_ITEMS:]
 
