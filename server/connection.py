@@ -58,8 +58,8 @@ class Port(Protocol):
     def joined(self, connection: Connection, outbox: Outbox) -> Peer:
         """The connection is a websocket now."""
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """A text frame came in."""
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Text frames came in."""
 
     def catch_up(self, peer: Peer) -> None:
         """There is room for what did not fit."""
@@ -351,10 +351,10 @@ class Connection(asyncio.Protocol):
         if not self.lost:
             self._send_protocol_data()
 
-    def message(self, message: bytes) -> None:
-        """See `Listener`: hand it to the node."""
+    def messages(self, messages: list[bytes]) -> None:
+        """See `Listener`: hand them to the node."""
         if self.peer is not None and (self.lost or not self.peer.closed):
-            self._port.receive(self.peer, message)
+            self._port.receive(self.peer, messages)
 
     def take_slice(self) -> bool:
         """Deal with the next slice of a large message, or parse on. Returns whether more waits."""

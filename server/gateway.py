@@ -209,13 +209,17 @@ class Gateway:
             log.info("peer.unfinished", peer=largest.peer.name if largest.peer else None)
             largest.close(*UNFINISHED)
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """A text frame came in."""
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Text frames came in."""
         usage = peer.usage
-        usage.bytes_in += len(frame)
-        if usage.limited and not self._is_within_limits(peer, frame):
+        usage.bytes_in += sum(map(len, frames))
+        if not usage.limited:
+            self.node.receive(peer, frames)
             return
-        self.node.receive(peer, frame)
+        for frame in frames:
+            if not self._is_within_limits(peer, frame):
+                return
+            self.node.receive(peer, [frame])
 
     def _is_within_limits(self, peer: Peer, frame: bytes) -> bool:
         """Hold a key to its limits: read later what comes too fast, close what is too much."""

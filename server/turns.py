@@ -33,8 +33,15 @@ def portion(inbox: list[Item], *, first: bool) -> tuple[list[Item], list[Item]]:
     """
     if len(inbox) <= 2:
         return inbox, []
+    most = _FIRST_BYTES if first else _BYTES
+    if (
+        len(inbox) <= _ITEMS
+        and sum([item.size for item in inbox]) <= most
+        and sum([len(i.message.new) for i in inbox if isinstance(i.message, Content)]) <= _SESSIONS
+    ):
+        return inbox, []
     sessions: set[str] = set()
-    size, most = 0, _FIRST_BYTES if first else _BYTES
+    size = 0
     for index, item in enumerate(inbox[:_ITEMS]):
         size += item.size
         if isinstance(item.message, Content):

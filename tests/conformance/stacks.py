@@ -62,9 +62,10 @@ class EchoPort:
         """The connection is a websocket now."""
         return Peer("echo", outbox, connection.set_reading, connection.close)
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """Say it again."""
-        peer.tell(frame)
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Say them again."""
+        for frame in frames:
+            peer.tell(frame)
 
     def catch_up(self, peer: Peer) -> None:
         """Read on: what was said has been taken."""

@@ -133,9 +133,9 @@ class Ear:
         """The connection is a websocket now."""
         return Peer("1", outbox, connection.set_reading, connection.close)
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """Note it, and say it again."""
-        self.heard.append(frame)
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Note them."""
+        self.heard += frames
 
     def catch_up(self, peer: Peer) -> None:
         """Nothing waits."""
