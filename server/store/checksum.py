@@ -2,8 +2,8 @@
 
 SQLite has none for its pages, and the signatures would need the whole session to be hashed for
 each read. It is XXH3: signatures keep forgers away, this is for what disks do. 16 bytes a chunk: 8
-over its place, which alone say whether a session's count is to be believed, and 8 over the place and
-the data.
+over its place, which alone say whether a session's count is to be believed, and 8 over the place
+and the data.
 """
 
 from __future__ import annotations
