@@ -63,11 +63,12 @@ def _sound_header(covalue_id: str, stored: StoredCoValue) -> Header:
     if not isinstance(stored.header, bytes):
         raise StoreDamaged("its header is no text")
     header = stored_header(covalue_id, stored.header)
-    sessions = (*stored.sessions, *stored.damaged)
     # A deletion erases all else in the commit that stores it, so the two prove each other.
-    if any(parse_session_id(s).deletes != stored.deleted for s in sessions):
-        raise StoreDamaged("whether it is deleted does not fit the sessions that it has")
-    if stored.deleted and not sessions:
+    for sessions in (stored.sessions, stored.damaged):
+        for session in sessions:
+            if parse_session_id(session).deletes != stored.deleted:
+                raise StoreDamaged("whether it is deleted does not fit the sessions that it has")
+    if stored.deleted and not (stored.sessions or stored.damaged):
         raise StoreDamaged("it is deleted, and the delete session is missing")
     return header
 
