@@ -19,6 +19,7 @@ from protocol.ids import parse_session_id, signer_key
 from protocol.messages import Content, encode_known
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
+from server.circles import beginning
 from server.conduct import Conduct
 from server.covalue import Acks, CoValue, Item, Writer
 from server.intake import (
@@ -177,19 +178,19 @@ class Acceptance:
         return covalue.header is not None
 
     def _break_circle(self, covalue: CoValue, content: Parsed) -> None:
-        """Create a parked CoValue, without transactions, if it waits in a circle for itself.
-
-        Groups that extend each other, and accounts that write to each other, name each other in
-        transactions. Headers cannot (each holds the other's hash), so one of them can begin.
-        """
-        header = content.header
-        if header is None or covalue.header is not None:
+        """If a parked CoValue waits for itself, create one of the circle, without transactions."""
+        if covalue.header is not None:
             return
-        if all(map(self._exists, header.dependencies)) and self._parking.is_circular(covalue):
-            covalue.create(header)
-            self._commit(covalue, Change(covalue.id, header.canonical), ())
-            relay(covalue, Outcome(), covalue.dependencies, self._deliver)
-            self._parking.arrived(covalue.id)
+        circle = self._parking.circle(covalue)
+        first = beginning(circle, {covalue: content.header}, self._exists)
+        if first is None:
+            self._parking.ask_again(circle)
+        elif first[0].header is None:
+            created, header = first
+            created.create(header)
+            self._commit(created, Change(created.id, header.canonical), ())
+            relay(created, Outcome(), created.dependencies, self._deliver)
+            self._parking.arrived(created.id)
 
     def _unjudged(
         self, covalue: CoValue, header: Header, contents: Iterable[Parsed]

@@ -175,14 +175,19 @@ class CoValue:
         return subscription
 
     def choose_lane(self, peer: Peer) -> None:
-        """Choose the lane for a peer: the priority's, or that of a later dependency."""
+        """Choose the lane for a peer: the priority's, or that of a later dependency.
+
+        Never one before the last one's: what was sent in that may still wait there.
+        """
         assert self.header is not None
+        subscription = self.subscribers[peer]
         lane = LANE_OF_PRIORITY[self.header.priority]
         for dependency in self.dependencies:
             other = peer.subscriptions.get(dependency)
             if other is not None and other.lane > lane:
                 lane = other.lane
-        self.subscribers[peer].lane = lane
+        if lane > subscription.lane:
+            subscription.lane = lane
 
     def fill(self, stored: StoredCoValue | None) -> None:
         """Take in what the store knows (`None`: nothing).

@@ -45,7 +45,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         Edit("server.relay:relay", "sent = outcome.sent.get(peer)", "sent = None"),
     ),
     "forget the tail of a delivery": (
-        Edit("server.delivery:Delivery._finish", "in subscription.tail:", "in ():"),
+        Edit("server.streaming:Streaming._finish", "in subscription.tail:", "in ():"),
     ),
     "deliver without dependencies": (
         Edit("server.delivery:Delivery._edges", "in covalue.dependencies if", "in () if"),
@@ -71,8 +71,8 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "deliver what is not stored yet": (
         Edit(
             "server.delivery:Delivery._serve_loaded",
-            "lambda c: c.ticket > self._journal.committed",
-            "lambda c: False",
+            "if c.ticket > self._journal.committed",
+            "if False",
         ),
     ),
     "anybody may delete": (Edit("server.judgement:_verdicts", '== "admin"', '!= "admin" or True'),),
@@ -140,13 +140,17 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         Edit("server.parking:Parking._drop", "covalue.starved |= peers", "pass"),
     ),
     "a superseded delivery goes on": (
-        Edit("server.delivery:Delivery._stream", "if superseded:\n", "if False:\n"),
+        Edit(
+            "server.streaming:Streaming.send",
+            "self.again([part.job for part in parts[index + 1 :]])\n                return",
+            "continue",
+        ),
     ),
     "a tail that overflows is not delivered": (
         Edit(
-            "server.delivery:Delivery._finish",
-            "elif complete or covalue.deleted:\n        self.request(covalue)",
-            "elif complete or covalue.deleted:\n        pass",
+            "server.streaming:Streaming._finish",
+            "self._request(covalue, False)",
+            "pass",
         ),
     ),
     "who fell behind is not caught up with": (
