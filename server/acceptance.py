@@ -99,7 +99,8 @@ class Acceptance:
         header = covalue.header or next((c.header for c in contents if c.header), None)
         if header is None:
             for content in contents:
-                content.peer.tell(encode_known(covalue.id, False, {}, correction=True))
+                if content.peer not in covalue.starved:
+                    content.peer.tell(encode_known(covalue.id, False, {}, correction=True))
                 self._release(content.peer, content.item.size)
             return True
         if sessions := unhashed_sessions(covalue, contents):
@@ -284,7 +285,9 @@ class Acceptance:
                 subscription.settle(covalue.counts)
         relay(covalue, outcome, fresh, self._deliver)
         for peer in outcome.sent:
-            self._acks.ask(covalue, peer, correction=peer in outcome.gaps)
+            # Who is starved would send again what cannot be used yet, and is corrected in time.
+            gap = peer in outcome.gaps and peer not in covalue.starved
+            self._acks.ask(covalue, peer, correction=gap)
         if created:
             self._parking.arrived(covalue.id)
 

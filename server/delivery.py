@@ -21,7 +21,7 @@ from server.outbox import LANE_OF_PRIORITY
 from server.peer import Peer
 from server.residents import Residents
 from server.store.patient import PatientReads
-from server.streaming import Job, Part, Streaming
+from server.streaming import Part, Streaming
 
 _BATCH: Final = 64
 
@@ -153,29 +153,28 @@ class Delivery:
         self, batch: dict[str, bool], blocked: set[str], covalues: dict[str, CoValue], edges: Edges
     ) -> list[Part]:
         """What to send for the batch, in order, without what is blocked."""
-
-        def header_dependencies(covalue_id: str) -> list[str]:
-            header = covalues[covalue_id].header
-            return [] if header is None else header.dependencies
-
-        jobs: dict[str, Job | None] = {}
-        parts: list[Part] = []
-        has_circles = False
-        for covalue_id, alone in in_order(batch, edges, header_dependencies):
-            if covalue_id in blocked:
-                continue
-            if covalue_id not in jobs:
-                answer = batch.get(covalue_id, False)
-                jobs[covalue_id] = self._streaming.plan(covalues[covalue_id], answer)
-            if (job := jobs[covalue_id]) is not None:
-                parts.append(Part(job, alone))
-                has_circles = has_circles or alone
-        if has_circles:
-            # Nothing may overtake anything in a circle.
-            lane = max(part.job.subscription.lane for part in parts)
-            for part in parts:
-                part.job.subscription.lane = lane
-        return parts
+        order, has_circle = in_order(batch, edges)
+        jobs = {
+            covalue_id: job
+            for covalue_id in order
+            if covalue_id not in blocked
+            and (job := self._streaming.plan(covalues[covalue_id], batch.get(covalue_id, False)))
+        }
+        if not has_circle:
+            return [Part(job, alone=False) for job in jobs.values()]
+        edges = {i: [d for d in job.header.dependencies if d in jobs] for i, job in jobs.items()}
+        headers, _ = in_order(jobs, edges)
+        lanes = [job.subscription.lane for job in jobs.values()]
+        for job in jobs.values():
+            # One for all, so that nothing overtakes anything.
+            job.subscription.lane = max(lanes)
+        rest = sorted(
+            jobs.values(), key=lambda job: (not job.header.signer, not job.header.is_group)
+        )
+        return [
+            *(Part(jobs[covalue_id], alone=True) for covalue_id in headers),
+            *(Part(job, alone=False) for job in rest),
+        ]
 
     async def _follow(self, parts: Sequence[Part], lane: int, kept: anyio.Event) -> None:
         """Deliver what was planned once it is on the disk; what comes after is in the tails."""

@@ -2,80 +2,41 @@
 
 Transactions may depend on each other in a circle: groups that extend each other, an account in
 which somebody names what its owner writes. Headers cannot, as each holds the hashes of those that
-it names. A client parks content until it has the headers of what that depends on, and passes over
-what would close a circle (cojson `CoValueCore.addDependency`); so of two in a circle, 0.18 and
-later take the second without its author's account, and fail to verify it. Where a circle closes, a
-header goes ahead alone.
+it names. A client parks content until it has the headers of what that depends on (since 0.18 it
+passes over what would close a circle, cojson `CoValueCore.addDependency`), and refuses what an
+account signed as long as it lacks that account: up to 0.18 its transactions, later its header. So
+where there is a circle, all headers go first, and then accounts, groups and the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 Edges = Mapping[str, Sequence[str]]
 """CoValue → those that it depends on, as far as the peer lacks them."""
 
 
-class Step(NamedTuple):
-    """Send this CoValue now."""
+def in_order(ids: Iterable[str], edges: Edges) -> tuple[list[str], bool]:
+    """All that `ids` need, each after what it depends on; and whether there is a circle.
 
-    id: str
-    alone: bool
-    """Only its header: the rest comes in a later step."""
-
-
-def in_order(
-    ids: Iterable[str], edges: Edges, header_dependencies: Callable[[str], Iterable[str]]
-) -> list[Step]:
-    """All that `ids` need, dependencies first.
-
-    `header_dependencies` are those of a CoValue that its header names; some may not be in `edges`.
+    Of a circle, something comes before what it depends on. Every dependency must be in `edges`.
     """
-    steps: list[Step] = []
-    begun: set[str] = set()
-    done: set[str] = set()
+    order: dict[str, None] = {}
     entered: set[str] = set()
+    has_circle = False
     stack = list(reversed(list(ids)))
     while stack:
         covalue_id = stack[-1]
         if covalue_id in entered:
-            stack.pop()
-            if covalue_id not in done:
-                done.add(covalue_id)
-                begun.add(covalue_id)
-                steps.append(Step(covalue_id, alone=False))
+            order[stack.pop()] = None
             continue
         entered.add(covalue_id)
         for dependency in edges[covalue_id]:
             if dependency not in entered:
                 stack.append(dependency)
-            elif dependency not in begun:
-                # It is further down in the stack: a circle.
-                steps += _headers(dependency, edges, header_dependencies, begun)
-    return steps
-
-
-def _headers(
-    covalue_id: str,
-    edges: Edges,
-    header_dependencies: Callable[[str], Iterable[str]],
-    begun: set[str],
-) -> list[Step]:
-    """The header of a CoValue, and before it those that it needs and that have not begun."""
-    steps: list[Step] = []
-    stack = [covalue_id]
-    while stack:
-        first = stack[-1]
-        needed = [d for d in header_dependencies(first) if d in edges and d not in begun]
-        if needed:
-            stack += needed
-            continue
-        stack.pop()
-        if first not in begun:
-            begun.add(first)
-            steps.append(Step(first, alone=True))
-    return steps
+            elif dependency not in order:
+                has_circle = True
+    return list(order), has_circle
 
 
 def reaching(edges: Edges, targets: Iterable[str]) -> set[str]:

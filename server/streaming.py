@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from protocol.content import Chunk, PieceBuilder, without_first
+from protocol.header import Header
 from protocol.known_state import Sessions, covers, lacking, merge
 from server.covalue import CoValue
 from server.errors import StoreDamaged
@@ -29,6 +30,7 @@ class Job:
     """One CoValue on its way to the peer."""
 
     covalue: CoValue
+    header: Header
     subscription: Subscription
     known: Sessions
     """The subscription's own; another one means that the peer spoke meanwhile."""
@@ -96,6 +98,7 @@ class Streaming:
         subscription.open_tail()
         return Job(
             covalue=covalue,
+            header=header,
             subscription=subscription,
             known=known,
             builder=PieceBuilder(header, with_header=not subscription.header, expect_until=missing),

@@ -107,7 +107,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "a gap is not corrected": (
         Edit(
             "server.acceptance:Acceptance._accept",
-            "correction=peer in outcome.gaps",
+            "correction=gap",
             "correction=False",
         ),
     ),

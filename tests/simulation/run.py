@@ -104,7 +104,7 @@ async def _rest(world: World) -> bool:
             return False
         # A slow disk may still be at what was given to it long ago.
         is_durable = not world.process.node.journal.undurable
-        is_over = not any(client.is_withholding for client in world.clients)
+        is_over = not any(client.withheld for client in world.clients)
         if world.record.activity == before and is_durable and is_over:
             return True
     world.record.breach("everything comes to rest", "messages go on and on")

@@ -26,14 +26,21 @@ def named_in(value: CoValue, *members: str) -> bytes:
 
 
 async def taken(client: Client, count: int) -> list[Message]:
-    """The content of so many transactions, each message after the headers of what it needs."""
+    """The content of so many transactions, each message after the headers of what it needs.
+
+    And what an account signs after what it is, as up to 0.18 the header is not enough.
+    """
     held: set[str] = set()
+    accounts: set[str] = set()
     got: list[Message] = []
     while sum(_transactions(m) for m in got) < count:
         message = await client.next()
         if message["action"] != "content":
             continue
         needed = {session.partition("_session")[0] for session in message["new"]}
+        assert {n for n in needed if n.startswith("co_z")} <= accounts, message
+        if message["new"]:
+            accounts.add(message["id"])
         needed.add(message.get("header", {}).get("ruleset", {}).get("group", ""))
         for run in message["new"].values():
             for transaction in run["newTransactions"]:
