@@ -160,6 +160,8 @@ class Acceptance:
         for content in contents:
             item, peer = content.item, content.peer
             missing = {d for d in content.dependencies if not self._exists(d)}
+            # What was looked for first may have been created while others were.
+            missing = {d for d in missing if self._residents.get(d).header is None}
             if missing or (not item.woken and self._parking.holds(covalue, peer)):
                 self._release(peer, item.size)
                 if peer.closed:

@@ -146,12 +146,8 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
             "continue",
         ),
     ),
-    "a tail that overflows is not delivered": (
-        Edit(
-            "server.streaming:Streaming._finish",
-            "self._request(covalue, False)",
-            "pass",
-        ),
+    "a tail that overflows is lost": (
+        Edit("server.subscription:Subscription.extend_tail", "self.tail = None", "self.tail = []"),
     ),
     "who fell behind is not caught up with": (
         Edit("server.node:Node.catch_up", "list(peer.lagging)", "[]"),

@@ -113,6 +113,37 @@ async def test_a_group_that_names_a_map_of_its_own_is_accepted_after_a_loss() ->
         await _accepted(alice, known(band.map, {band.session.id: 1}))
 
 
+async def test_what_is_created_while_others_are_looked_for_is_not_waited_for() -> None:
+    # Found by the simulation, seed 300770. Whether the map is looked for before its group hangs on
+    # the order of a set, so there are several.
+    async with stage() as running:
+        account, alice = Account.named("alice"), running.client()
+        own = account.agent.session()
+        first = own.append(set_role(account.agent.id, "admin", made_at=1))
+        await alice.upload(content(account, {own.id: first}, with_header=True))
+        for n in range(8):
+            owner, child = [
+                group(account.id, unique=f"{which} {n}") for which in ("owner", "child")
+            ]
+            tune = owned_map(owner.id, unique=f"tune {n}")
+            log, mine, its = (account.session(each.id) for each in (owner, tune, child))
+            alice.send(content(tune, {mine.id: mine.append(edit(n))}, with_header=True))
+            await alice.next()
+            alice.load(child.id)
+            await alice.next()
+            names = set_role(tune.id, "reader", made_at=3)
+            alice.send(
+                content(
+                    child,
+                    {its.id: its.append(names, extend(owner.id, made_at=3))},
+                    with_header=True,
+                ),
+                content(owner, {log.id: log.append(names)}, with_header=True),
+                content(owner, {log.id: log.append(names)}),
+            )
+            await _accepted(alice, known(child, {its.id: 2}))
+
+
 @pytest.mark.parametrize("count", [2, 5])
 async def test_a_circle_that_is_not_parked_whole_is_accepted(count: int) -> None:
     limits = replace(LIMITS, parked_bytes=1_000)
