@@ -160,14 +160,14 @@ class Delivery:
             if covalue_id not in blocked
             and (job := self._streaming.plan(covalues[covalue_id], batch.get(covalue_id, False)))
         }
-        if not has_circle:
+        if not has_circle or not jobs:
             return [Part(job, alone=False) for job in jobs.values()]
         edges = {i: [d for d in job.header.dependencies if d in jobs] for i, job in jobs.items()}
         headers, _ = in_order(jobs, edges)
-        lanes = [job.subscription.lane for job in jobs.values()]
+        # One lane for all, so that nothing overtakes anything.
+        lane = max([job.subscription.lane for job in jobs.values()])
         for job in jobs.values():
-            # One for all, so that nothing overtakes anything.
-            job.subscription.lane = max(lanes)
+            job.subscription.lane = lane
         rest = sorted(
             jobs.values(), key=lambda job: (not job.header.signer, not job.header.is_group)
         )
