@@ -168,7 +168,8 @@ class Acceptance:
                     continue
                 self._conduct.note(item.peer, "parked", "content.parked", covalue=covalue.id)
                 self._parking.park(covalue, item, missing)
-                self._break_circle(covalue, content)
+                if missing:
+                    self._break_circle(covalue, content)
             else:
                 ready.append(content)
         return ready

@@ -91,7 +91,7 @@ class Streaming:
             if answer:
                 self._answer(covalue, self._peer)
             return None
-        covalue.choose_lane(self._peer)
+        covalue.choose_lane(self._peer, covalue.dependencies)
         known = subscription.known
         assert known is not None
         missing = lacking(known, covalue.counts)

@@ -131,7 +131,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         ),
     ),
     "lanes ignore those of dependencies": (
-        Edit("server.covalue:CoValue.choose_lane", "in self.dependencies:", "in ():"),
+        Edit("server.covalue:CoValue.choose_lane", "in dependencies:", "in ():"),
     ),
     "who was dropped is not asked again": (
         Edit("server.parking:Parking.arrived", "self._correct(covalue, peer)", "pass"),
