@@ -8,8 +8,9 @@ for a while is let go (`release`): its record stays only as long as somebody is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from protocol.errors import ProtocolError
 from protocol.header import Header, stored_header
@@ -46,8 +47,7 @@ class Item(NamedTuple):
     """Whether it was parked: what still is parked of its peer came after it."""
 
 
-@dataclass(slots=True)
-class Parked:
+class Parked(msgspec.Struct):
     """Content that waits for CoValues which its sender has been asked for."""
 
     item: Item
