@@ -166,3 +166,29 @@ async def test_what_the_peer_sends_during_a_delivery_is_not_sent_back(
             other.id: 0,
         }
         await bob.nothing()
+
+
+async def test_a_superseded_delivery_reads_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Found by reading: it read all that it had planned to send, and sent nothing of it.
+    monkeypatch.setattr("server.streaming._READ_BYTES", 1)
+    store, band = SlowReads(MemoryStore()), Band()
+    async with stage(store) as running:
+        alice, bob = running.client(), running.client()
+        await alice.upload(*band.first())
+        counts = {band.session.id: 1}
+        for n in range(3):
+            other = band.account.session(f"other {n}")
+            counts[other.id] = 1
+            await alice.upload(content(band.map, {other.id: other.append(edit(n))}))
+        bob.load(band.group.id)
+        await bob.take(2)
+        store.shut_reads()
+        bob.load(band.map.id)
+        await store.someone_waits()
+        first, store.read_gate = store.read_gate, anyio.Event()
+        bob.load(band.map.id, counts)
+        await a_while()
+        first.set()
+        assert (await bob.next())["action"] == "known"
+        await a_while()
+        assert not store.waiting_calls
