@@ -178,13 +178,6 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "circles go out like all else": (
         Edit("server.delivery:Delivery._plan", "if not has_circle or not jobs:", "if True:"),
     ),
-    "what was dropped is asked for in vain": (
-        Edit(
-            "server.acceptance:Acceptance.take",
-            "if content.peer not in covalue.starved:",
-            "if True:",
-        ),
-    ),
     "a retry forgets what else was to be written": (
         Edit(
             "server.journal:Journal._commit",
