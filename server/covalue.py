@@ -7,6 +7,7 @@ for a while is let go (`release`): its record stays only as long as somebody is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -175,15 +176,20 @@ class CoValue:
                 peer.subscribe(self.id, subscription)
         return subscription
 
-    def choose_lane(self, peer: Peer) -> None:
-        """Choose the lane for a peer: the priority's, or that of a later dependency."""
+    def choose_lane(self, peer: Peer, dependencies: Iterable[str]) -> None:
+        """Choose the lane for a peer: the priority's, or that of a dependency that has a later one.
+
+        Never one before the last one's: what was sent in that may still wait there.
+        """
         assert self.header is not None
+        subscription = self.subscribers[peer]
         lane = LANE_OF_PRIORITY[self.header.priority]
-        for dependency in self.dependencies:
+        for dependency in dependencies:
             other = peer.subscriptions.get(dependency)
             if other is not None and other.lane > lane:
                 lane = other.lane
-        self.subscribers[peer].lane = lane
+        if lane > subscription.lane:
+            subscription.lane = lane
 
     def fill(self, stored: StoredCoValue | None) -> None:
         """Take in what the store knows (`None`: nothing).

@@ -27,6 +27,8 @@ def relay(
     news = _News(covalue, outcome)
     for peer, subscription in covalue.subscribers.items():
         sent = outcome.sent.get(peer)
+        if fresh_dependencies and subscription.in_step:
+            covalue.choose_lane(peer, fresh_dependencies)
         lacks = bool(fresh_dependencies) and not all(_holds(peer, d) for d in fresh_dependencies)
         if sent:
             _after_sending(covalue, news, peer, subscription, sent, lacks, deliver)
@@ -34,7 +36,8 @@ def relay(
             if subscription.tail is None:
                 if covalue.id not in peer.lagging:
                     deliver(peer, covalue)
-            elif lacks:
+            elif fresh_dependencies:
+                # In its turn, as the lane may be another one then.
                 subscription.tail = None
             else:
                 subscription.extend_tail(news.pieces())
@@ -52,9 +55,14 @@ def relay(
 
 
 def _holds(peer: Peer, covalue_id: str) -> bool:
-    """Whether the peer holds a CoValue, or is being sent it ahead of what comes now."""
+    """Whether the peer holds a CoValue, or is being sent it ahead of what comes now.
+
+    Not the header alone, which may be ahead of what an account is verified by (see `order`).
+    """
     subscription = peer.subscriptions.get(covalue_id)
-    return subscription is not None and (subscription.in_step or subscription.header)
+    if subscription is None or subscription.in_step:
+        return subscription is not None
+    return subscription.header and bool(subscription.known)
 
 
 def _after_sending(
