@@ -18,7 +18,7 @@ from typing import Final, TextIO
 from server.errors import ForeignDatabase, NewerDatabase, StoreDamaged, StoreError
 from server.store.damage import is_cut_off, is_damage
 from server.store.schema import APPLICATION_ID, MIGRATIONS
-from server.store.wal import lost_commits
+from server.store.wal import connect_readonly, lost_commits
 from server.verify.covalues import Checker
 from server.verify.facts import Facts, facts_path, load_facts, save_facts
 from server.verify.findings import RESTORE, Counts, Finding, Found
@@ -208,8 +208,7 @@ def _is_served(path: str) -> bool:
 
 def _open(path: str) -> sqlite3.Connection:
     """The file, to read only. Raises `ForeignDatabase`, `NewerDatabase`, `sqlite3.Error`."""
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None)
+    connection = connect_readonly(path, isolation_level=None)
     try:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]

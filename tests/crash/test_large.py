@@ -28,7 +28,7 @@ async def test_a_large_file_is_served_after_a_kill(tmp_path: Path, megabytes: in
                     part = message["new"][large.session]
                     counts[large.session] = part["after"] + len(part["newTransactions"])
         await server.stop()
-    ended = await run(tmp_path, "verify", "large.db")
+    ended = await run(tmp_path, "verify", "large.db", seconds=600)
     assert ended.code == 0, ended.stdout
     expected = 2 + (len(large.maps) + len(logged)) * large.transactions
     assert f" {expected:,} transactions" in ended.stdout
