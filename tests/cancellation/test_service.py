@@ -56,15 +56,19 @@ async def test_nothing_is_left_wherever_a_server_that_decides_who_may_connect_is
             clerk.behave("silent")
             return Guest(chosen, capsys, clerk, told_of_waiting(monkeypatch))
 
-        await cancelled_everywhere(tmp_path, settings, visitor)
+        await cancelled_everywhere(tmp_path, settings, visitor, step=4)
 
 
 async def cancelled_everywhere(
     folder: Path,
     settings: Callable[[str], Settings],
     visitor: Callable[[Settings], Visitor],
+    step: int = 1,
 ) -> None:
-    """Run the server as often as it waits, each time with a visitor, and cancel it there."""
+    """Run the server as often as it waits, each time with a visitor, and cancel it there.
+
+    At every `step`-th wait, and at each place where nothing was ended by then.
+    """
     number = 0
 
     async def cancelled_at(at: int | Line) -> tuple[Points, Visitor]:
@@ -92,11 +96,10 @@ async def cancelled_everywhere(
         points, guest = await cancelled_at(at)
         if points.count <= at:
             break
-        at += 1
+        at += step
         assert at < _MOST
     assert guest.acknowledged.keys() == guest.everything
     assert at > 20
-    # Each run is a little different, so the counting may have passed over some.
     for line in set().union(*points.ways) - ENDED:
         await cancelled_at(line)
     gc.collect()

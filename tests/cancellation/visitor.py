@@ -31,7 +31,7 @@ from server.store.sqlite import SqliteStore
 from tests.clerk.server import StandIn
 from tests.integration.sync.stage import Band
 
-_OPENING_S: Final = 1.0
+_PATIENCE_S: Final = 0.5
 _when_keys: Final = Door.when_keys
 _LISTENS: Final = re.compile(r"(ws://\S+)")
 
@@ -50,10 +50,20 @@ class Visitor:
 
     async def visit(self) -> None:
         """Do all of it, as far as the server lets itself be visited."""
-        with suppress(OSError, ConnectionClosed, InvalidHandshake, ServerError, EOFError):
-            await self._listening()
-            if self.url:
-                await self._talk()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._leave, tasks.cancel_scope)
+            with suppress(OSError, ConnectionClosed, InvalidHandshake, ServerError, EOFError):
+                await self._listening()
+                if self.url:
+                    await self._talk()
+            tasks.cancel_scope.cancel()
+
+    async def _leave(self, scope: anyio.CancelScope) -> None:
+        """When the server has ended, and does not say so."""
+        await self.over.wait()
+        # asyncio leaves a socket that it accepted while the port closes to the garbage collection.
+        await anyio.sleep(_PATIENCE_S)
+        scope.cancel()
 
     async def assert_kept(self) -> None:
         """What was acknowledged is in the file, which nobody else has open."""
@@ -92,10 +102,7 @@ class Visitor:
 
     @asynccontextmanager
     async def _connected(self, **options: Any) -> AsyncIterator[ClientConnection]:
-        # asyncio leaves a socket that it accepted while the port closes to the garbage collection.
-        async with connect(
-            self.url, ping_interval=None, open_timeout=_OPENING_S, **options
-        ) as socket:
+        async with connect(self.url, ping_interval=None, open_timeout=None, **options) as socket:
             yield socket
 
 
