@@ -24,7 +24,7 @@ from server.errors import StoreDamaged, StoreError, StoreUnavailable
 from server.store.append import Appender
 from server.store.damage import is_cut_off, is_damage, sound_count, why_not_sound, why_not_whole
 from server.store.interface import Change, Range, StoredCoValue
-from server.store.loglength import LOG_BYTES, LogLength
+from server.store.loglength import LogLength, limit
 from server.store.schema import prepare
 from server.store.wal import connect_readonly, lost_to
 
@@ -180,7 +180,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         raise StoreError(f"{path}: the file system does not allow a write-ahead log ({mode})")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
-    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+    limit(connection)
     # Fail now, not at the first edit, where the file cannot be written.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")
