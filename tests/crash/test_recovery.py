@@ -21,10 +21,10 @@ COMMITS = 50
 COMMIT_BYTES = 50_000
 
 
-def crashed(path: Path, folder: Path) -> Path:
+def crashed(path: Path, folder: Path, log: str = "-wal") -> Path:
     """A copy of a file and its log, as a crash leaves them now."""
     folder.mkdir()
-    for suffix in ("", "-wal"):
+    for suffix in ("", log):
         shutil.copyfile(f"{path}{suffix}", folder / f"{path.name}{suffix}")
     return folder / path.name
 
@@ -56,6 +56,31 @@ async def test_a_log_is_read_once(tmp_path: Path, shim: Shim) -> None:
         # And a page here and there.
         assert size - 4_096 < read[f"{found}-wal"] < 1.2 * size
         assert len((await whole(store, A))[S1]) == COMMITS
+    finally:
+        await store.close()
+
+
+async def test_a_crash_while_the_file_is_made_does_not_make_it_damaged(
+    tmp_path: Path, shim: Shim
+) -> None:
+    path = tmp_path / "band.db"
+    written = 0
+
+    def crash(kind: Kind, name: str, where: range) -> int:
+        nonlocal written
+        written += kind == "write" and name == str(path)
+        if written == 3 and not (tmp_path / "found").exists():
+            # The first page says how many there are, and few of them are there.
+            crashed(path, tmp_path / "found", "-journal")
+        return 0
+
+    shim.fault = crash
+    store = await SqliteStore.open(str(path))
+    shim.fault = None
+    await store.close()
+    store = await SqliteStore.open(str(tmp_path / "found" / path.name))
+    try:
+        assert await store.commit([created(A)]) == [True]
     finally:
         await store.close()
 
