@@ -46,7 +46,8 @@ class LogLength:
     def shorten(self, connection: sqlite3.Connection) -> None:
         """After a commit of `connection`: if the log is too long, have the next begin it anew.
 
-        While nobody reads here. Somebody elsewhere (`bandstand verify`, a backup) is not waited
+        While nobody reads here, which is short: with the commit SQLite has copied all but what
+        somebody was reading. Somebody elsewhere (`bandstand verify`, a backup) is not waited
         for; until they have ended the log grows. Raises nothing: what was committed is durable
         wherever it stands.
         """
