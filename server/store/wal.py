@@ -53,6 +53,8 @@ def lost_to(connection: sqlite3.Connection, path: str, files: ExitStack) -> int:
         if _is_whole(raw):
             frames = _Frames(log, magic & 1 == 0, page_bytes or 65_536)
             commits = frames.commits(valid, header[4:6])
+        elif _is_torn(raw, os.pread(log, _FRAME.size, _HEADER.size)):
+            return 0
         else:
             page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
             commits = _Frames(log, magic & 1 == 0, page_bytes).commits(0, None)
@@ -74,6 +76,21 @@ def _is_whole(raw: bytes) -> bool:
     if magic & ~1 != _MAGIC:
         return False
     return tuple(_checksum(raw[:24], (0, 0), little=magic & 1 == 0)) == header[6:]
+
+
+def _is_torn(raw: bytes, frame: bytes) -> bool:
+    """Whether a header was being written over the one before, when the log began anew.
+
+    It does so once all of it is in the database. A full disk may take a part of the new header,
+    which counts one more and has one more as its first salt; the first frame has the old salts.
+    """
+    if len(frame) < _FRAME.size:
+        return False
+    *start, number, salt, _, first, second = _HEADER.unpack(raw)
+    salts = _FRAME.unpack(frame)[2:4]
+    before = struct.pack(">6I", *start, (number - 1) & 0xFFFFFFFF, *salts)
+    little = start[0] & 1 == 0
+    return _checksum(before, (0, 0), little) == [first, second] or bool(salt == salts[0] + 1)
 
 
 def _valid_frames(connection: sqlite3.Connection, path: str, files: ExitStack) -> int:
