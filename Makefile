@@ -30,9 +30,10 @@ unit: $(STAMPS)/test  ## Only the tests that need no Node
 	$(BIN)/python -m pytest tests/unit tests/integration tests/conformance tests/fuzz \
 		tests/hostile tests/simulation tests/cancellation tests/crash $(ARGS)
 
-long: $(STAMPS)/test  ## The long modes: 1,000 kills, 20,000 power losses, 20,000 worlds, 1 GB (some hours)
+long: $(STAMPS)/test $(STAMPS)/node  ## The long modes: 1,000 kills, 20,000 power losses, 20,000 worlds, 1 GB (some hours)
 	$(BIN)/python -m pytest tests/crash --kills 1000 --power-losses 20000 \
 		--megabytes 1000 --restarts 20
+	RESTARTS=20 $(BIN)/python -m pytest tests/interop/test_restarts_under_load.py
 	$(BIN)/python -m pytest tests/hostile --hostile-scale whole
 	$(BIN)/python -m pytest tests/simulation --runs 20000
 

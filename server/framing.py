@@ -50,7 +50,7 @@ class TextReader:
             self._rest += data
             if len(self._rest) < self._wanted:
                 return []
-            data, self._rest = self._rest, bytearray()
+            data, self._rest, self._wanted = self._rest, bytearray(), 0
         texts: list[bytes] = []
         at, end = 0, len(data)
         while end - at >= 2:

@@ -24,10 +24,12 @@ def is_damage(error: sqlite3.Error) -> bool:
 def is_cut_off(path: str) -> bool:
     """Whether a database file is shorter than it says (https://www.sqlite.org/fileformat.html).
 
-    While it has a write-ahead log, that may hold the rest. Raises `OSError`.
+    While it has a write-ahead log, that may hold the rest; while it has a rollback journal, as when
+    it is made, SQLite takes back what says so. Raises `OSError`.
     """
-    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal"):
-        return False
+    for log in (f"{path}-wal", f"{path}-journal"):
+        if os.path.exists(log) and os.path.getsize(log):
+            return False
     with open(path, "rb") as file:
         header = file.read(100)
     if header[24:28] != header[92:96]:

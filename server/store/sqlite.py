@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from functools import partial
 from typing import Final, TypeVar
 
@@ -24,8 +24,9 @@ from server.errors import StoreDamaged, StoreError, StoreUnavailable
 from server.store.append import Appender
 from server.store.damage import is_cut_off, is_damage, sound_count, why_not_sound, why_not_whole
 from server.store.interface import Change, Range, StoredCoValue
+from server.store.loglength import LogLength, limit
 from server.store.schema import prepare
-from server.store.wal import lost_commits
+from server.store.wal import connect_readonly, lost_to
 
 T = TypeVar("T")
 
@@ -49,12 +50,13 @@ class _Thread(aiosqlite.Connection):
 class SqliteStore:
     """A `Store` in one SQLite file. Make one with `open`."""
 
-    def __init__(self, path: str, lock: int, writer: _Thread, reader: _Thread) -> None:
+    def __init__(self, path: str, files: ExitStack, writer: _Thread, reader: _Thread) -> None:
         self._path = path
-        self._lock = lock
+        self._files = files
         self._writer = writer
         self._reader = reader
         self._appender = Appender()
+        self._log = LogLength(path)
 
     @classmethod
     async def open(cls, path: str) -> SqliteStore:
@@ -62,39 +64,38 @@ class SqliteStore:
 
         Raises `StoreError`: it cannot be opened or written, is another program's, or is newer.
         """
-        lock = _lock(path)
-        try:
-            _check_file(path)
-        except BaseException:
-            os.close(lock)
-            raise
-        writer = _Thread(partial(_connect, path), 64)
         reader = _Thread(partial(_connect, path, readonly=True), 64)
-        # To its end even if cancelled: neither threads nor the lock may outlive the attempt.
-        with anyio.CancelScope(shield=True):
-            try:
-                await writer
-                await writer.run(partial(_prepare, path=path))
-                await reader
-            except BaseException as error:
-                await writer.close()
-                os.close(lock)
-                if isinstance(error, sqlite3.Error):
-                    raise StoreError(f"cannot use {path}: {error}") from None
-                raise
-        return cls(path, lock, writer, reader)
+        writer = _Thread(partial(_connect, path), 64)
+        with ExitStack() as files:
+            files.callback(os.close, _lock(path))
+            _check_size(path)
+            # To its end even if cancelled: neither threads nor the lock may outlive the attempt.
+            with anyio.CancelScope(shield=True):
+                async with AsyncExitStack() as threads:
+                    try:
+                        # First the one that reads: it leaves a damaged log as it is, and while it
+                        # is open the log need not be recovered again.
+                        await threads.enter_async_context(reader)
+                        await reader.run(partial(_check_log, path=path, files=files))
+                        await threads.enter_async_context(writer)
+                        await writer.run(partial(_prepare, path=path))
+                        await reader.run(_keep_pages)
+                    except sqlite3.Error as error:
+                        raise StoreError(f"cannot use {path}: {error}") from None
+                    threads.pop_all()
+            return cls(path, files.pop_all(), writer, reader)
 
     async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
         """See `Store.load`."""
-        return await self._run(self._reader, partial(_load, ids=list(ids)))
+        return await self._read(partial(_load, ids=list(ids)))
 
     async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
         """See `Store.read`."""
-        return await self._run(self._reader, partial(_read, ranges=ranges, limit=limit))
+        return await self._read(partial(_read, ranges=ranges, limit=limit))
 
     async def commit(self, changes: Sequence[Change]) -> list[bool]:
         """See `Store.commit`."""
-        return await self._run(self._writer, partial(self._appender.commit, changes=changes))
+        return await self._run(self._writer, partial(self._commit, changes=changes))
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a transaction of somebody else's between commits. Raises `StoreUnavailable`."""
@@ -105,7 +106,15 @@ class SqliteStore:
         with anyio.CancelScope(shield=True):
             await self._reader.close()
             await self._writer.close()
-        os.close(self._lock)
+        self._files.close()
+
+    def _commit(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> list[bool]:
+        applied = self._appender.commit(connection, changes)
+        self._log.shorten(connection)
+        return applied
+
+    async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(self._reader, partial(self._log.read, function=function))
 
     async def _run(self, thread: _Thread, function: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -132,16 +141,23 @@ def _lock(path: str) -> int:
     return lock
 
 
-def _check_file(path: str) -> None:
+def _check_size(path: str) -> None:
     try:
-        cut_off, lost = is_cut_off(path), lost_commits(path)
-    except (sqlite3.Error, OSError):
+        cut_off = is_cut_off(path)
+    except OSError:
         return  # Opening it to write says why.
     if cut_off:
         raise StoreDamaged(
             f"{path} is cut off: it is shorter than it says; restore a backup, or see what is left:"
             " bandstand verify"
         )
+
+
+def _check_log(connection: sqlite3.Connection, path: str, files: ExitStack) -> None:
+    try:
+        lost = lost_to(connection, path, files)
+    except (sqlite3.Error, OSError):
+        return  # Opening it to write says why.
     if lost:
         raise StoreDamaged(
             f"{path}-wal is damaged: {lost} commits behind the damage cannot be read. Copy both"
@@ -151,12 +167,10 @@ def _check_file(path: str) -> None:
 
 
 def _connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
+    connect = connect_readonly if readonly else sqlite3.connect
+    connection = connect(
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=64
     )
-    if readonly:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
     # Not mapped into memory: there, an I/O error kills the process (https://sqlite.org/mmap.html).
     connection.execute("PRAGMA mmap_size = 0")
     return connection
@@ -169,9 +183,14 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         raise StoreError(f"{path}: the file system does not allow a write-ahead log ({mode})")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
+    limit(connection)
     # Fail now, not at the first edit, where the file cannot be written.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")
+
+
+def _keep_pages(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
 
 
 def _load(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:

@@ -8,7 +8,6 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import closing
 from time import perf_counter
@@ -18,18 +17,21 @@ from typing import Final, TextIO
 from server.errors import ForeignDatabase, NewerDatabase, StoreDamaged, StoreError
 from server.store.damage import is_cut_off, is_damage
 from server.store.schema import APPLICATION_ID, MIGRATIONS
-from server.store.wal import lost_commits
+from server.store.wal import connect_readonly, lost_commits
 from server.verify.covalues import Checker
 from server.verify.facts import Facts, facts_path, load_facts, save_facts
 from server.verify.findings import RESTORE, Counts, Finding, Found
+from server.verify.pace import Pace
 from server.verify.progress import Progress
 from server.verify.rows import covalue_keys, dangling, structure
 
 _BATCH: Final = 50
 _SAVE_S: Final = 10.0
+_SHOW_S: Final = 0.1
 _ALONE_BYTES: Final = 32 * 1024 * 1024
 """Up to this size of a file one process is quicker than several."""
 INTERRUPTED: Final = 130
+_CONTEXT: Final = multiprocessing.get_context("spawn")
 
 
 def verify(path: str, *, fresh: bool, out: TextIO, err: TextIO) -> int:
@@ -58,6 +60,7 @@ class _Run:
         self._findings = 0
         self._counts = Counts()
         self._saved = self._started = perf_counter()
+        self._pace = Pace(_CONTEXT)
 
     def run(self) -> int:
         served = _is_served(self._path)
@@ -70,8 +73,7 @@ class _Run:
             with closing(_open(self._path)) as connection:
                 self._check_rows(connection)
                 keys = covalue_keys(connection)
-            for found in self._shared(keys):
-                self._take(found)
+            self._check_all(keys)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise StoreError(f"cannot read {self._path}: {error}") from None
@@ -109,40 +111,54 @@ class _Run:
         for finding in dangling(connection):
             self._report(finding)
 
-    def _shared(self, keys: list[int]) -> Iterator[Found]:
-        """What comes of the CoValues, batch by batch."""
+    def _check_all(self, keys: list[int]) -> None:
         batches = (keys[at : at + _BATCH] for at in range(0, len(keys), _BATCH))
         if os.path.getsize(self._path) <= _ALONE_BYTES:
             with closing(_open(self._path)) as connection:
-                checker = Checker(connection, self._known)
+                checker = Checker(connection, self._known, self._pace)
                 for batch in batches:
-                    yield _together(checker, batch)
+                    self._take(_together(checker, batch))
             return
         processes = len(os.sched_getaffinity(0))
-        with ProcessPoolExecutor(
-            processes,
-            multiprocessing.get_context("spawn"),
-            _begin,
-            (self._path, self._known),
-        ) as pool:
+        begun = (self._path, self._known, self._pace)
+        with ProcessPoolExecutor(processes, _CONTEXT, _begin, begun) as pool:
             waiting: list[Future[Found]] = []
             try:
                 for batch in batches:
                     waiting.append(pool.submit(_check, batch))
                     if len(waiting) > 2 * processes:
-                        yield waiting.pop(0).result()
+                        self._take(self._result(waiting[0]))
+                        del waiting[0]
                 while waiting:
-                    yield waiting.pop(0).result()
+                    self._take(self._result(waiting[0]))
+                    del waiting[0]
             except BaseException:
+                self._pace.stop()
                 pool.shutdown(wait=False, cancel_futures=True)
+                for future in waiting:
+                    # Those that were under way say how far they are.
+                    if not future.cancelled() and future.exception() is None:
+                        self._proved.update(future.result().facts)
                 raise
+
+    def _result(self, future: Future[Found]) -> Found:
+        while True:
+            try:
+                return future.result(_SHOW_S)
+            except TimeoutError:
+                self._show()
 
     def _take(self, found: Found) -> None:
         for finding in found.findings:
             self._report(finding)
         self._counts.add(found.counts)
         self._proved.update(found.facts)
-        done = self._counts.bytes
+        self._show()
+        if perf_counter() - self._saved > _SAVE_S:
+            self._save({**self._known, **self._proved})
+
+    def _show(self) -> None:
+        done = self._pace.read
         total = max(os.path.getsize(self._path), 1)
         seconds = max(perf_counter() - self._started, 0.001)
         self._progress.bar(
@@ -150,8 +166,6 @@ class _Run:
             f"{self._counts.covalues:,} CoValues, {done / 1e6 / seconds:,.0f} MB/s,"
             f" {self._findings} damaged",
         )
-        if perf_counter() - self._saved > _SAVE_S:
-            self._save({**self._known, **self._proved})
 
     def _save(self, facts: Facts) -> None:
         if not save_facts(self._path, facts):
@@ -208,8 +222,7 @@ def _is_served(path: str) -> bool:
 
 def _open(path: str) -> sqlite3.Connection:
     """The file, to read only. Raises `ForeignDatabase`, `NewerDatabase`, `sqlite3.Error`."""
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None)
+    connection = connect_readonly(path, isolation_level=None)
     try:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -234,10 +247,10 @@ _checkers: Final[list[Checker]] = []
 """This process's, once it has begun."""
 
 
-def _begin(path: str, facts: Facts) -> None:
+def _begin(path: str, facts: Facts, pace: Pace) -> None:
     """Make a process ready to check. An interrupt is for the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _checkers.append(Checker(_open(path), facts))
+    _checkers.append(Checker(_open(path), facts, pace))
 
 
 def _check(keys: list[int]) -> Found:

@@ -20,6 +20,7 @@ from protocol.transaction import Transaction, canonical_transaction
 from server.store.damage import is_damage, why_not_whole
 from server.verify.facts import Digest, Facts
 from server.verify.findings import KEPT_BACK, LOST, Finding, Found
+from server.verify.pace import Pace, Stopped
 
 _decode: Final = msgspec.json.Decoder(list[Transaction]).decode
 
@@ -31,20 +32,28 @@ class Unsound(Exception):
 class Checker:
     """Checks CoValues of one database, one after the other."""
 
-    def __init__(self, connection: sqlite3.Connection, facts: Facts) -> None:
-        """`facts` are those of earlier runs."""
+    def __init__(self, connection: sqlite3.Connection, facts: Facts, pace: Pace) -> None:
+        """`facts` are those of earlier runs; `pace` is told of what is read."""
         self._connection = connection
         self._facts = facts
+        self._pace = pace
+        self._reached = 0
+        """Bytes of the session in hand that the pace knows of."""
         columns = connection.execute("SELECT name FROM pragma_table_info('chunks')").fetchall()
         self._checksum = "checksum" if ("checksum",) in columns else "NULL"
         self._signer = lru_cache(maxsize=65_536)(self._signer_of)
 
     def check(self, key: int) -> Found:
-        """Check the CoValue of this row, in one state of the database."""
+        """Check the CoValue of this row, in one state of the database.
+
+        Once the pace is stopped nothing is found out but how far a session was sound.
+        """
         found = Found()
         self._connection.execute("BEGIN")
         try:
             self._check(key, found)
+        except Stopped:
+            return Found(facts=found.facts)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
@@ -122,6 +131,7 @@ class Checker:
         """Check one session. Returns what its transactions name, as far as they were decoded."""
         where = f"{header.id} {session}"
         found.counts.sessions += 1
+        self._reached = 0
         try:
             author = parse_session_id(session)
             signer = self._signer(author.author)
@@ -178,27 +188,32 @@ class Checker:
         held = chunks = 0
         unsigned: list[int] = []
         broken: str | None = None
-        for chunk, stored in self._chunks(key, session):
-            chunks += 1
-            try:
-                if why := why_not_whole(header.id, chunk, stored):
-                    raise Unsound(why)
-                if chunk.first != held:
-                    raise Unsound(f"transactions {held} to {chunk.first} are missing")
-                texts = _texts(chunk)
-                if chunks > proved or header.is_group:
-                    named |= _named(header, session, chunk, texts)
-            except (Unsound, ProtocolError) as error:
-                broken = f"from transaction {held} on: {error}"
-                break
-            chain.extend(texts)
-            digest.add(chunk)
-            held += chunk.count
-            found.counts.bytes += len(chunk.data)
-            if chunks > proved:
-                found.counts.signatures += 1
-                if not chain.is_signed(signer, chunk.signature):
-                    unsigned.append(chunk.first)
+        try:
+            for chunk, stored in self._chunks(key, session):
+                chunks += 1
+                try:
+                    if why := why_not_whole(header.id, chunk, stored):
+                        raise Unsound(why)
+                    if chunk.first != held:
+                        raise Unsound(f"transactions {held} to {chunk.first} are missing")
+                    texts = _texts(chunk)
+                    if chunks > proved or header.is_group:
+                        named |= _named(header, session, chunk, texts)
+                except (Unsound, ProtocolError) as error:
+                    broken = f"from transaction {held} on: {error}"
+                    break
+                chain.extend(texts)
+                digest.add(chunk)
+                held += chunk.count
+                found.counts.bytes += len(chunk.data)
+                if chunks > proved:
+                    found.counts.signatures += 1
+                    if not chain.is_signed(signer, chunk.signature):
+                        unsigned.append(chunk.first)
+        except Stopped:
+            if chunks > proved and not unsigned:
+                found.facts[digest.key] = (chunks, digest.value())
+            raise
         found.counts.chunks += chunks
         found.counts.transactions += held
         if broken is None and not chunks:
@@ -212,12 +227,18 @@ class Checker:
         return named
 
     def _chunks(self, key: int, session: str) -> Iterator[tuple[Chunk, object]]:
+        read = 0
         for first, count, signature, data, stored in self._connection.execute(
             f"SELECT first, count, signature, data, {self._checksum} FROM chunks"
             " WHERE session = ? ORDER BY first",
             (key,),
         ):
             yield Chunk(session, first, count, signature, data), stored
+            read += len(data) if isinstance(data, bytes) else 0
+            # What is known in part is read twice.
+            if read > self._reached:
+                size, self._reached = read - self._reached, read
+                self._pace.advance(size)
 
     def _exists(self, covalue: str) -> bool:
         row = self._connection.execute("SELECT 1 FROM covalues WHERE id = ?", (covalue,))

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 
+from tests.cancellation.awaits import Line
 from tests.cancellation.points import Points
 
 _DEADLINE_S = 30
@@ -16,13 +17,13 @@ Work = Callable[[], Coroutine[Any, Any, object]]
 
 
 async def cancelled(
-    at: int,
+    at: int | Line,
     work: Work,
     beside: Work | None,
-) -> bool:
+) -> Points:
     """Run `work`, cancelled at its wait number `at`, and `beside` it what is not cancelled.
 
-    Returns whether there were so many waits. No task is left of either.
+    Returns all waits that there were. No task is left of either.
     """
     scope = anyio.CancelScope()
     points = Points(at, lambda task: scope.cancel())
@@ -46,7 +47,7 @@ async def cancelled(
         loop.set_task_factory(None)
         loop.set_exception_handler(strict)
     assert not points.left, f"at {at}: {points.left}"
-    return points.count > at
+    return points
 
 
 async def _inside(scope: anyio.CancelScope, work: Work) -> None:

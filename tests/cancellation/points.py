@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
-_SERVER: Final = str(Path(__file__).parents[2] / "server")
+from tests.cancellation.awaits import ENDED, Line, frames
 
 Act = Callable[["asyncio.Task[Any]"], None]
 
@@ -20,14 +20,19 @@ Act = Callable[["asyncio.Task[Any]"], None]
 class Points:
     """Counts the waits of the server's tasks on one loop, and acts at one of them."""
 
-    def __init__(self, at: int | None = None, act: Act = lambda task: None) -> None:
-        """`act` is given the task that begins to wait for the `at`-th time (from 0 on)."""
+    def __init__(self, at: int | Line | None = None, act: Act = lambda task: None) -> None:
+        """`act` is given the task that begins to wait for the `at`-th time (from 0 on), or there.
+
+        That is once at most.
+        """
         self._at, self._act = at, act
         self.count = 0
         self.tasks: list[asyncio.Task[Any]] = []
         """All tasks that were started."""
         self.seen: set[str] = set()
         """The functions of the server that waited, as `module.function`."""
+        self.ways: list[set[Line]] = []
+        """Of each wait, the files and lines of the server on the way to it."""
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         """Count what tasks of the loop do from now on."""
@@ -49,12 +54,15 @@ class Points:
 
     def waits(self, counted: _Counted) -> None:
         """A task begins to wait."""
-        functions = _way(counted.inner)
-        if not functions or counted.task is None:
+        way = list(frames(counted.inner))
+        if not way or counted.task is None:
             return
-        self.seen.update(functions)
+        self.seen.update(f"{Path(file).stem}.{function}" for file, _, function in way)
+        self.ways.append({(file, line) for file, line, _ in way})
         self.count += 1
-        if self.count - 1 == self._at:
+        if self._at == self.count - 1 or self._at in self.ways[-1]:
+            self._at = None
+            ENDED.update(self.ways[-1])
             self._act(counted.task)
 
 
@@ -87,14 +95,3 @@ class _Counted(Coroutine[Any, Any, Any]):
     def __getattr__(self, name: str) -> Any:
         # anyio looks at `cr_running` and the like.
         return getattr(self.inner, name)
-
-
-def _way(awaitable: Any) -> list[str]:
-    """The functions of the server on the way to what is waited for."""
-    found = []
-    while awaitable is not None:
-        code = getattr(awaitable, "cr_code", None) or getattr(awaitable, "ag_code", None)
-        if code is not None and code.co_filename.startswith(_SERVER):
-            found.append(f"{Path(code.co_filename).stem}.{code.co_name}")
-        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "ag_await", None)
-    return found

@@ -9,6 +9,7 @@ left behind, and the node works on for the others.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import pytest
 
 from tests.cancellation.points import Points
 from tests.cancellation.scenario import PLAN
+from tests.simulation.plan import Plan
 from tests.simulation.run import run
 from tests.simulation.world import World
 
@@ -104,7 +106,38 @@ def test_nothing_is_left_wherever_it_ends(ending: Ending) -> None:
         _ended(ending, at)
 
 
-def _ended(ending: Ending, at: int) -> None:
+_RARE: Final = (0, 9, 60, 138, 173, 218, 241, 745)
+"""Worlds of the simulation in which the node waits where it does not wait in the scenario: for room
+in an outbox, for the disk to recover, for what a group names."""
+_IN_TURNS: Final = 138
+"""In this one, few subscriptions, and few that wait for the same, have to take turns."""
+_TIMES: Final = 2
+"""At how many of the points that wait at a place."""
+
+
+@pytest.mark.parametrize("seed", _RARE)
+def test_nothing_is_left_where_it_waits_rarely(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, points = Points(), Points()
+    run(PLAN, lambda world: usual.install(world.loop))
+    if seed == _IN_TURNS:
+        monkeypatch.setattr("server.interests._AT_ONCE", 1)
+        monkeypatch.setattr("server.residents._WOKEN", 1)
+    plan = Plan.drawn(seed)
+    record = run(plan, lambda world: points.install(world.loop))
+    assert not record.broken, record.broken
+    met = Counter[tuple[str, int]]()
+    tried = 0
+    for at, way in enumerate(points.ways):
+        rare = way - set().union(*usual.ways)
+        if any(met[place] < _TIMES for place in rare):
+            met.update(rare)
+            for ending in _ENDINGS:
+                _ended(ending, at, plan)
+            tried += 1
+    assert tried > 0
+
+
+def _ended(ending: Ending, at: int, plan: Plan = PLAN) -> None:
     worlds: list[World] = []
 
     def act(task: asyncio.Task[Any]) -> None:
@@ -118,6 +151,6 @@ def _ended(ending: Ending, at: int) -> None:
         worlds.append(world)
         points.install(world.loop)
 
-    record = run(PLAN, watch)
+    record = run(plan, watch)
     assert not record.broken, f"{ending.__name__} at {at}: {record.explain(record.broken[0])}"
     assert not points.left, f"{ending.__name__} at {at}: {points.left}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from server.errors import ForeignDatabase
 from server.store import Range
 from server.store.sqlite import SqliteStore
 from tests.cancellation.cancelling import cancelled
@@ -37,7 +40,7 @@ async def test_a_cancelled_call_is_whole_or_was_none(tmp_path: Path, name: str) 
         path = str(tmp_path / f"{at}.db")
         store = await SqliteStore.open(path)
         await store.commit([created(A, chunk(S1, 0))])
-        reached = await cancelled(at, partial(_WORK[name], store), None)
+        points = await cancelled(at, partial(_WORK[name], store), None)
         # Everything or nothing, and the next call finds the store as it should be.
         held = await counts(store)
         assert held in ({A: {S1: 1}}, {A: {S1: 2, S2: 1}, B: {S1: 1}})
@@ -46,7 +49,7 @@ async def test_a_cancelled_call_is_whole_or_was_none(tmp_path: Path, name: str) 
         await store.close()
         await (await SqliteStore.open(path)).close()
         assert_no_threads(threads)
-        if not reached:
+        if points.count <= at:
             break
         at += 1
         assert at < _MOST
@@ -63,14 +66,36 @@ async def test_opening_and_closing_leave_no_lock_and_no_thread(tmp_path: Path) -
             opened.append(await SqliteStore.open(path))
             await opened.pop().close()
 
-        reached = await cancelled(at, work, None)
+        points = await cancelled(at, work, None)
         for store in opened:
             await store.close()
         again = await SqliteStore.open(path)
         await again.commit([created(A)])
         await again.close()
         assert_no_threads(threads)
-        if not reached:
+        if points.count <= at:
+            break
+        at += 1
+        assert at < _MOST
+    assert at > 2
+
+
+async def test_an_opening_that_is_refused_leaves_no_lock_and_no_thread(tmp_path: Path) -> None:
+    threads, at = set(threading.enumerate()), 0
+    path = str(tmp_path / "foreign.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+
+    async def work() -> None:
+        with suppress(ForeignDatabase):
+            await SqliteStore.open(path)
+
+    while True:
+        points = await cancelled(at, work, None)
+        with pytest.raises(ForeignDatabase):
+            await SqliteStore.open(path)
+        assert_no_threads(threads)
+        if points.count <= at:
             break
         at += 1
         assert at < _MOST

@@ -16,10 +16,10 @@ import pytest
 from tests.crash.shim import Shim, ShimUnavailable
 
 _AMOUNTS: Final = {
-    "kills": (25, "how often to kill the server"),
+    "kills": (15, "how often to kill the server"),
     "power-losses": (300, "how many states after a power loss to open"),
-    "megabytes": (50, "how large a large file is"),
-    "restarts": (5, "how often to restart the server under load"),
+    "megabytes": (35, "how large a large file is"),
+    "restarts": (3, "how often to restart the server under load"),
 }
 """Options: what each is if nobody says, and what it means."""
 

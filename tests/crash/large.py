@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,17 +59,35 @@ def _map(large: Large, number: int) -> Change:
     return _created(value, [_chunk(session, *edits) for _ in range(_CHUNKS)])
 
 
-async def make_large(path: Path, size: int) -> Large:
-    """Write a file of about `size` bytes."""
+async def make_long(path: Path, chunks: int) -> None:
+    """Write a file with one map, whose one session has so many chunks of a kilobyte."""
+    store, large = await _begun(path)
+    try:
+        value, session = owned_map(large.group.id, unique="long"), large.account.session()
+        edit = {"op": "set", "key": "pad", "value": "x" * 1_000}
+        edits = (trusting([edit], made_at=number) for number in range(chunks))
+        change = _created(value, [_chunk(session, each) for each in edits])
+        assert await store.commit([change]) == [True]
+    finally:
+        await store.close()
+
+
+async def _begun(path: Path) -> tuple[SqliteStore, Large]:
+    """A store with the account and the group that everything else depends on."""
     account = Account.named("large")
     large = Large(account, group(account.id), account.session().id)
     own, members = account.agent.session(), account.session()
+    first = _chunk(own, set_role(account.agent.id, "admin", made_at=1))
+    roles = _chunk(members, set_role(account.id, "admin", made_at=2))
     store = await SqliteStore.open(str(path))
+    await store.commit([_created(account, [first]), _created(large.group, [roles], account.id)])
+    return store, large
+
+
+async def make_large(path: Path, size: int) -> Large:
+    """Write a file of about `size` bytes."""
+    store, large = await _begun(path)
     try:
-        first = _chunk(own, set_role(account.agent.id, "admin", made_at=1))
-        roles = _chunk(members, set_role(account.id, "admin", made_at=2))
-        changes = [_created(account, [first]), _created(large.group, [roles], account.id)]
-        assert all(await store.commit(changes))
         for begin in range(0, size // _VALUE_BYTES, _COMMIT):
             end = min(begin + _COMMIT, size // _VALUE_BYTES)
             assert all(await store.commit([_map(large, n) for n in range(begin, end)]))
@@ -94,7 +113,10 @@ async def _write_and_die(path: str, before: int, count: int) -> None:
     account = Account.named("large")
     large = Large(account, group(account.id), account.session().id)
     store = await SqliteStore.open(path)
-    await store.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 0"))
+    # Somebody who reads all along, as a backup does: so the log is not emptied.
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM chunks").fetchone()
     for number in range(before, before + count):
         assert await store.commit([_map(large, number)]) == [True]
     os.kill(os.getpid(), signal.SIGKILL)

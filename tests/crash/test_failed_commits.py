@@ -54,6 +54,27 @@ async def test_what_failed_commits_left_is_no_damage(tmp_path: Path, shim: Shim)
         await store.close()
 
 
+async def test_a_header_that_a_full_disk_tore_is_no_damage(tmp_path: Path) -> None:
+    # Found by power losses: the log begins anew, and half of its header is written.
+    path = tmp_path / "band.db"
+    store = await SqliteStore.open(str(path))
+    assert await store.commit([created(A, chunk(S1, 0))]) == [True]
+    for index in range(1, 5):
+        assert await store.commit([appended(A, chunk(S1, index))]) == [True]
+    await store.run(lambda connection: connection.execute("PRAGMA wal_checkpoint").fetchall())
+    found = tmp_path / "found.db"
+    shutil.copyfile(path, found)
+    log = bytearray(path.with_name("band.db-wal").read_bytes())
+    await store.close()
+    log[12:16] = (int.from_bytes(log[12:16], "big") + 1).to_bytes(4, "big")
+    (tmp_path / "found.db-wal").write_bytes(log)
+    store = await SqliteStore.open(str(found))
+    try:
+        assert len((await whole(store, A))[S1]) == 5
+    finally:
+        await store.close()
+
+
 async def test_commits_behind_a_flipped_bit_are(tmp_path: Path) -> None:
     path = tmp_path / "band.db"
     store = await SqliteStore.open(str(path))

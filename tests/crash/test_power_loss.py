@@ -174,6 +174,7 @@ async def test_nothing_acknowledged_is_lost_when_the_power_fails(
     disk: str,
 ) -> None:
     monkeypatch.setattr("server.journal._RETRY_S", (0.0,))
+    monkeypatch.setattr("server.store.loglength.LOG_BYTES", 100_000)
     chance = random.Random(f"{disk} {power_losses}")
     failing = Failing(random.Random(f"{power_losses}"))
     written, found = tmp_path / "written", tmp_path / "found"

@@ -15,7 +15,7 @@ from tests.integration.operations.command import Server, serving
 
 pytestmark = pytest.mark.anyio
 
-MOMENTS = [1, 7, 40, 120]
+MOMENTS = [1, 20, 120]
 
 
 @pytest.mark.parametrize("cause", ["acknowledgements", "messages"])

@@ -146,6 +146,15 @@ class Client(_Actor):
         """Set entries of a map, each in a transaction of its own."""
         await self.edit(value, "set", entries=entries)
 
+    async def write_on(self, value: str) -> None:
+        """Append 0, 1, 2… to a list from now on, connected or not; one list at a time."""
+        await self._do("write_on", id=value)
+
+    async def stop_writing(self) -> int:
+        """Stop that; returns how many it were."""
+        count: int = await self._do("stop_writing")
+        return count
+
     async def append(self, value: str, *items: Any) -> None:
         """Append to a list, each item in a transaction of its own."""
         await self.edit(value, "append", items=list(items))
@@ -165,7 +174,7 @@ class Client(_Actor):
         return [one.get("value") for one in seen]
 
     async def wait(self, value: str, timeout_ms: int = 20_000, **until: Any) -> Any:
-        """Wait until the value meets all of `until`: equals, includes, length, finished, type."""
+        """Wait until the value meets all of `until` (driver/snapshot.mjs): equals, length…"""
         seen = await self._do("wait", id=value, until=until, timeout=timeout_ms)
         return seen["value"]
 

@@ -37,7 +37,7 @@ class ServerProcess:
 
     def __init__(self, folder: Path, tasks: anyio.abc.TaskGroup) -> None:
         self.port = 0
-        self._database = folder / "interop.db"
+        self.database = folder / "interop.db"
         self._backup = folder / "backup"
         self._tasks = tasks
         self._process: anyio.abc.Process | None = None
@@ -134,7 +134,7 @@ class ServerProcess:
         """Put the copy in the place of the database; only while the server is down."""
         self.lose_database()
         for file in self._backup.iterdir():
-            shutil.copy2(file, self._database.parent)
+            shutil.copy2(file, self.database.parent)
 
     def is_alive(self) -> bool:
         """Whether the process is still there."""
@@ -142,14 +142,14 @@ class ServerProcess:
 
     def _files(self) -> list[Path]:
         # The write-ahead log and its index lie beside the database.
-        return list(self._database.parent.glob(f"{self._database.name}*"))
+        return list(self.database.parent.glob(f"{self.database.name}*"))
 
     def _running(self) -> anyio.abc.Process:
         assert self._process is not None, "the server is not running"
         return self._process
 
     def _command(self) -> list[str]:
-        port, database = str(self.port), str(self._database)
+        port, database = str(self.port), str(self.database)
         if serving_reference():
             script = str(REFERENCE / "server.mjs")
             return ["node", script, "--port", port, "--db", database]

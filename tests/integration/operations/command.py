@@ -41,10 +41,14 @@ def names(folder: Path) -> list[str]:
 
 
 async def run(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b""
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    seconds: float = _DEADLINE_S,
 ) -> Ended:
-    """Run the command in `folder`; it must end by itself."""
-    with anyio.fail_after(_DEADLINE_S):
+    """Run the command in `folder`; it must end by itself, within so many seconds."""
+    with anyio.fail_after(seconds):
         ended = await anyio.run_process(
             [COMMAND, *arguments], cwd=folder, env=environment(env), input=stdin, check=False
         )

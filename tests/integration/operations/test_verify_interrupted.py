@@ -11,18 +11,21 @@ from pathlib import Path
 import anyio
 import pytest
 
+from server.verify import command, progress
 from server.verify.command import INTERRUPTED, verify
-from tests.crash.large import Large, make_large
+from tests.crash.large import Large, make_large, make_long
 
 BYTES = 6_000_000
+CHUNKS = 10_000
 
 
 class Terminal(io.StringIO):
     """Somebody looks at it, and presses Ctrl-C at the first bar if told so."""
 
-    def __init__(self, *, impatient: bool) -> None:
+    def __init__(self, *, impatient: bool, bar: str = "[") -> None:
         super().__init__()
         self._impatient = impatient
+        self._bar = bar
 
     def isatty(self) -> bool:
         """It is one."""
@@ -31,7 +34,7 @@ class Terminal(io.StringIO):
     def write(self, text: str) -> int:
         """Show it."""
         written = super().write(text)
-        if self._impatient and "[" in text:
+        if self._impatient and self._bar in text:
             self._impatient = False
             signal.raise_signal(signal.SIGINT)
         return written
@@ -69,3 +72,26 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert proved + checked >= chunks > len(made.maps)
     assert 0 < proved < chunks
     assert screen.getvalue().count("\r") > 2
+
+
+@pytest.mark.usefixtures("sigterm")
+def test_in_the_middle_of_a_session_the_bar_moves_and_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.db"
+    anyio.run(make_long, path, CHUNKS)
+    # By other processes, as in a large file.
+    monkeypatch.setattr(command, "_ALONE_BYTES", 0)
+    monkeypatch.setattr(command, "_SHOW_S", 0.01)
+    monkeypatch.setattr(progress, "_EVERY_S", 0.0)
+    out, screen = io.StringIO(), Terminal(impatient=True, bar="[#")
+    assert verify(str(path), fresh=False, out=out, err=screen) == INTERRUPTED
+    assert re.search(r"\[#+\.+\] +\d+% 0 CoValues", screen.getvalue())
+
+    out, screen = io.StringIO(), Terminal(impatient=False)
+    assert verify(str(path), fresh=False, out=out, err=screen) == 0
+    proved = number("proved by an earlier run", out.getvalue())
+    # The account's own chunk and the group's, and more.
+    assert 2 < proved < CHUNKS
+    assert proved + number("signatures checked", out.getvalue()) == CHUNKS + 2
+    assert number("transactions", out.getvalue()) == CHUNKS + 2

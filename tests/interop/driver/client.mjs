@@ -14,6 +14,7 @@ import { Wire } from "./wire.mjs";
 
 const { LocalNode } = cojson;
 const PATIENCE_MS = 20_000;
+const PACE_MS = 5;
 
 export class Client {
   wire = new Wire();
@@ -158,6 +159,17 @@ export class Client {
 
   async edit({ id, op, ...how }) {
     return editors[op](await this.#loaded(id), how);
+  }
+
+  /** Append 0, 1, 2… to a list, one every few milliseconds, connected or not. */
+  async write_on({ id }) {
+    const list = await this.#loaded(id);
+    let next = 0;
+    const timer = setInterval(() => list.append(next++), PACE_MS);
+    this.stop_writing = () => {
+      clearInterval(timer);
+      return next;
+    };
   }
 
   /** A snapshot of the value, or `{type: "unavailable"}` when the server has not got it. */

@@ -51,6 +51,7 @@ const conditions = {
     seen.value !== null &&
     Object.entries(wanted).every(([key, value]) => isDeepStrictEqual(seen.value[key], value)),
   length: (seen, wanted) => seen.value?.length === wanted,
+  longer: (seen, wanted) => seen.value?.length > wanted,
   finished: (seen, wanted) => seen.value?.finished === wanted,
   type: (seen, wanted) => seen.type === wanted,
 };

@@ -59,6 +59,15 @@ def test_texts_and_the_rest_are_what_the_library_reads(
     assert b"".join(behind.data_to_send()) == b"".join(alone.data_to_send())
 
 
+def test_a_frame_whose_first_byte_came_with_a_longer_one_before_is_not_waited_for() -> None:
+    # Found by fuzzing: it came out only once as many bytes had come as the longer one had.
+    first, second = masked(Frame(Opcode.TEXT, bytes(300))), masked(Frame(Opcode.TEXT, b"two"))
+    reader = TextReader(MOST)
+    assert reader.feed(first[:100]) == []
+    assert reader.feed(first[100:] + second[:1]) == [bytes(300)]
+    assert reader.feed(second[1:]) == [b"two"]
+
+
 def wire_of(frame: Frame) -> bytes:
     if frame.opcode in (Opcode.PING, Opcode.PONG):
         frame = Frame(frame.opcode, bytes(frame.data[:125]), fin=frame.fin)
