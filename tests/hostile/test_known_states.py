@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import anyio
 import pytest
 
 from protocol.base58 import b58encode
@@ -71,14 +72,19 @@ async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) 
     count = scale(3_000, 100_000)
     async with besiege("a value of many genuine sessions", bound=scale(64, 400) * MB) as under:
         band = Band("alice")
-        async with connected(under.port) as raw:
+        async with connected(under.port) as raw, anyio.create_task_group() as tasks:
             for message in band.first():
                 await raw.send(message)
-            transaction = edit(1)
-            for at in range(0, count, 1000):
-                written = [band.account.session(f"s{n}") for n in range(at, at + 1000)]
-                runs = {session.id: session.append(transaction) for session in written}
-                await raw.send(content(band.map, runs))
+
+            async def write() -> None:
+                transaction = edit(1)
+                for at in range(0, count, 1000):
+                    written = [band.account.session(f"s{n}") for n in range(at, at + 1000)]
+                    runs = {session.id: session.append(transaction) for session in written}
+                    await raw.send(content(band.map, runs))
+
+            tasks.start_soon(write)
+            # Who does not read the answers, of megabytes each in the end, is not read from.
             while len((await raw.about(band.map.id)).get("sessions", {})) < count + 1:
                 pass
         async with connected(under.port) as raw:
