@@ -104,7 +104,9 @@ class Residents:
         covalue = self._records.get(covalue_id)
         if covalue is not None:
             covalue.subscribers.pop(peer, None)
-            covalue.acks.pop(peer, None)
+            if peer.closed:
+                # Else it is still to learn what became of what it sent.
+                covalue.acks.pop(peer, None)
             if not covalue.resident:
                 self._drop_record(covalue)
         elif (subscribers := self._resting.get(covalue_id)) is not None:
