@@ -19,6 +19,7 @@ import structlog
 from protocol.content import Chunk, PieceBuilder, without_first
 from protocol.known_state import Sessions, lacking
 from protocol.messages import encode_known
+from server.arrears import weight
 from server.covalue import CoValue
 from server.errors import StoreDamaged
 from server.journal import Journal
@@ -33,6 +34,7 @@ log: Final = structlog.get_logger(__name__)
 
 _BATCH: Final = 64
 _READ_BYTES: Final = 256 * 1024
+_WALK: Final = 250
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class _Job:
     ranges: list[Range]
     target: Sessions
     answer: bool
+    weight: int
+    """Of `ranges` and `target`, in bytes."""
     built: Sessions = field(default_factory=dict)
     """What is in the builder and not sent yet."""
     sent: bool = False
@@ -192,12 +196,13 @@ class Delivery:
     def _request_again(self, jobs: list[_Job]) -> None:
         for job in jobs:
             if job.is_current:
-                job.subscription.tail = None
+                job.subscription.drop_tail()
                 self.request(job.covalue, answer=job.answer)
 
     def _let_go(self, jobs: list[_Job]) -> None:
         """These are on their way no more: what was blocked by them may follow."""
         self._active.difference_update(job.covalue.id for job in jobs)
+        self._peer.arrears.add(-sum(job.weight for job in jobs))
         blocked, self._blocked = self._blocked, {}
         for covalue_id, (lane, answer) in blocked.items():
             self._enqueue(lane, covalue_id, answer)
@@ -214,6 +219,7 @@ class Delivery:
         """The dependencies of the ids, and theirs, that the peer is not in step with."""
         found: dict[str, None] = {}
         frontier = ids
+        walked = 0
         while frontier:
             async with self._residents.held(frontier) as covalues:
                 edges = {d for covalue in covalues for d in self._edges(covalue)}
@@ -221,6 +227,11 @@ class Delivery:
             found |= dict.fromkeys(frontier)
             if len(found) > self._most:
                 break
+            walked += len(frontier)
+            if walked > _WALK:
+                # Where all of them are in memory, nothing else would give way to others.
+                walked = 0
+                await anyio.lowlevel.checkpoint()
         return found
 
     def _in_order(self, ids: list[str], loaded: list[CoValue]) -> list[CoValue]:
@@ -258,10 +269,10 @@ class Delivery:
                 self._answer(covalue, self._peer)
             return None
         covalue.choose_lane(self._peer)
-        known = subscription.known
-        assert known is not None
+        known = subscription.own_known()
         missing = lacking(known, covalue.counts)
         subscription.open_tail()
+        self._peer.arrears.add(weight(missing))
         return _Job(
             covalue=covalue,
             subscription=subscription,
@@ -270,6 +281,7 @@ class Delivery:
             ranges=[Range(covalue.id, s, known.get(s, 0), n) for s, n in missing.items()],
             target=missing,
             answer=answer,
+            weight=weight(missing),
         )
 
     async def _stream(self, jobs: list[_Job], lane: int) -> None:
@@ -339,19 +351,19 @@ class Delivery:
         complete = not lacking(job.known, job.target)
         if job.short:
             # What was kept meanwhile may not follow what was sent; and what does is in the store.
-            subscription.tail = None
+            subscription.drop_tail()
             if not subscription.settle(covalue.counts):
                 self.request(covalue)
         elif complete and subscription.tail is not None:
             for piece in subscription.tail:
                 self._peer.send(subscription, piece)
-            subscription.known = subscription.tail = None
+            subscription.caught_up()
         elif subscription.settle(covalue.counts):
             pass
         elif complete or covalue.deleted:
             self.request(covalue)
         else:
-            subscription.tail = None
+            subscription.drop_tail()
 
     def _check_whole(self, job: _Job, wanted: Range) -> None:
         """Note if the store did not have all of a range, because it is damaged.
@@ -373,7 +385,7 @@ class Delivery:
 
     def _send(self, job: _Job, piece: bytes | None) -> None:
         if piece is not None:
-            job.sent = job.subscription.header = True
-            job.known.update(job.built)
+            job.sent = True
+            job.subscription.sent(job.built)
             job.built.clear()
             self._peer.send(job.subscription, piece)

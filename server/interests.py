@@ -2,7 +2,8 @@
 
 A client that asks for very many values is answered for each, but is told no longer of changes to
 those that it touched first; whoever asks again, is again. That is what a client survives best: its
-values stay readable, and nothing that it wrote is lost.
+values stay readable, and nothing that it wrote is lost. Who makes most be remembered because it is
+not in step is closed: what it holds it says when it comes back.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, Final
 
 import anyio
 
+from server.arrears import AllArrears, Arrears
 from server.conduct import Conduct
 from server.limits import Limits
-from server.offences import UNREAD
+from server.offences import BEHIND, UNREAD, Closing
 from server.peer import Peer
 from server.residents import Residents
 
@@ -32,12 +34,15 @@ class Interests:
         residents: Residents,
         conduct: Conduct,
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        expel: Callable[[Peer, Closing], None],
     ) -> None:
-        """`start` starts a task."""
+        """`start` starts a task; `expel` closes a peer and forgets it."""
         self._limits = limits
         self._residents = residents
         self._conduct = conduct
         self._start = start
+        self._expel = expel
+        self._arrears = AllArrears(limits.total_arrears_bytes)
         self._peers: set[Peer] = set()
         self._crowded: set[Peer] = set()
 
@@ -46,21 +51,25 @@ class Interests:
         self._peers.add(peer)
         peer.most_subscriptions = self._limits.subscriptions
         peer.crowded = self._crowded
+        peer.arrears = Arrears(self._arrears)
 
     def leave(self, peer: Peer) -> None:
         """A peer is gone: end its subscriptions, many of them not all at once."""
         self._peers.discard(peer)
         self._crowded.discard(peer)
+        peer.arrears.close()
         if len(peer.subscriptions) <= _AT_ONCE:
             self._end(peer, len(peer.subscriptions))
         else:
             self._start(lambda: self._end_all(peer))
 
     def thin_out(self) -> None:
-        """Bring the peers that have too many subscriptions below their bound."""
+        """Bring the peers that have too many subscriptions, and all arrears, below their bound."""
         while self._crowded:
             peer = self._crowded.pop()
             self._shorten(peer, self._limits.subscriptions // _SHARE)
+        while self._arrears.is_over and self._peers:
+            self._expel(max(self._peers, key=lambda p: p.arrears.size), BEHIND)
 
     def check_total(self) -> None:
         """Take from those that have most until the total is within its bound."""

@@ -41,6 +41,7 @@ from server.interests import Interests
 from server.journal import Journal
 from server.judgement import Judge
 from server.limits import Limits
+from server.offences import Closing
 from server.parking import Parking
 from server.peer import Peer
 from server.reconcile import Reconciler
@@ -87,7 +88,7 @@ class Node:
         self.journal = Journal(store, self._acks.flush, clock)
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
-        self._interests = Interests(limits, self.residents, self._conduct, self._start)
+        self._interests = Interests(limits, self.residents, self._conduct, self._start, self._expel)
         self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
         self._parking = Parking(
             limits,
@@ -174,6 +175,11 @@ class Node:
         self._parking.forget(peer)
         self._conduct.left(peer)
         self._interests.leave(peer)
+
+    def _expel(self, peer: Peer, closing: Closing) -> None:
+        """Close a peer and forget it at once, however long its socket takes."""
+        peer.disconnect(*closing)
+        self.disconnect(peer)
 
     def receive(self, peer: Peer, frame: bytes) -> None:
         """Take in one frame. What is no message is dropped and counted, line by line."""
@@ -300,7 +306,7 @@ class Node:
             subscription.replace(False, {})
             return
         if covalue.deleted:
-            subscription.claims = dict(message.sessions)
+            subscription.claim_only(dict(message.sessions))
         in_step = subscription.settle(covalue.counts)
         if in_step and covalue.dependencies <= peer.subscriptions.keys():
             self._acks.ask(covalue, peer, correction=ahead)

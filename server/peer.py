@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from server.arrears import Arrears
 from server.auth.identity import Identity
 from server.auth.usage import Usage
 from server.offences import UNREAD, Record
@@ -32,6 +33,8 @@ class Peer:
     most_subscriptions: int = 2**31
     crowded: set[Peer] = field(default_factory=set)
     """Where the peer is put if it has more."""
+    arrears: Arrears = field(default_factory=Arrears)
+    """What is remembered of what it is not in step with."""
     asked: set[str] = field(default_factory=set)
     """Dependencies that this peer was asked for."""
     batches: dict[str, set[str]] = field(default_factory=dict)

@@ -86,8 +86,8 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "a full outbox loses what is relayed": (
         Edit(
             "server.relay:relay",
-            "subscription.replace(True, news.before())\n            peer.lagging.add(covalue.id)",
-            "pass",
+            "news.before, shared=True)\n            peer.lagging.add(covalue.id)",
+            "news.before, shared=True)",
         ),
     ),
     "no answer to who is in step": (
