@@ -37,6 +37,8 @@ class Transaction(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
 _UNSET: Final = msgspec.UNSET
 _encode: Final = msgspec.json.Encoder().encode
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
+_RAW: Final = tuple(b'"' + prefix.encode() for prefix in RAW_PREFIXES)
 
 
 def canonical_transaction(transaction: Transaction) -> bytes:
@@ -62,6 +64,26 @@ def canonical_transaction(transaction: Transaction) -> bytes:
                     f"encrypted text with characters to escape: {shown(member)}"
                 )
     return text
+
+
+def canonical_transactions(transactions: list[Transaction]) -> list[bytes]:
+    """The canonical text of each; see `canonical_transaction`, and its error.
+
+    All at once, as a message may hold a hundred thousand.
+    """
+    for each in transactions:
+        trusting = each.privacy == "trusting"
+        if (
+            (each.changes is _UNSET) is trusting
+            or (each.encryptedChanges is _UNSET) is not trusting
+            or (each.keyUsed is _UNSET) is not trusting
+        ):
+            raise InvalidTransaction(f"members do not fit a {each.privacy} transaction")
+    text = _encode_lines(transactions)
+    if b"\\" in text and any(raw in text for raw in _RAW):
+        return [canonical_transaction(each) for each in transactions]
+    # No text holds a line feed: in JSON it is escaped.
+    return text.split(b"\n")[:-1]
 
 
 def transaction_size(transaction: Transaction) -> int:

@@ -25,7 +25,7 @@ from protocol.ids import parse_session_id
 from protocol.known_state import Sessions
 from protocol.messages import Content, decode_session_content
 from protocol.session_log import PIECE_BYTES, Chain, extended
-from protocol.transaction import Transaction, canonical_transaction
+from protocol.transaction import Transaction, canonical_transactions
 from server.covalue import CoValue, Item, Writer
 from server.peer import Peer
 
@@ -135,7 +135,7 @@ def _parse_session(
         content.after,
         content.after + len(transactions),
         transactions,
-        [canonical_transaction(t) for t in transactions],
+        canonical_transactions(transactions),
         content.lastSignature,
         group_dependencies(transactions) if is_group else _NOTHING,
     )

@@ -67,6 +67,8 @@ class Raw:
         try:
             self.writer.write(data)
             await self.writer.drain()
+            # Which waits only if much is unsent: whoever reads here is to get on, too.
+            await anyio.lowlevel.checkpoint()
         except ConnectionError:
             pass
 
