@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import anyio
 import pytest
@@ -21,7 +21,7 @@ def unknown(count: int, first: int = 5) -> Iterator[str]:
     return ("co_z" + b58encode(bytes([first]) + n.to_bytes(18, "big")) for n in range(count))
 
 
-async def ask(raw: Raw, messages: list[bytes], answers: int) -> None:
+async def ask(raw: Raw, messages: Iterable[bytes], answers: int) -> None:
     """Send messages and read so many answers meanwhile."""
     async with anyio.create_task_group() as tasks:
 
