@@ -87,7 +87,7 @@ async def test_reading_nothing_and_reading_slowly_for_minutes(
     besiege: Besiege, scale: Scale
 ) -> None:
     deaf, slow, edits, pause = scale(10, 60), scale(3, 20), scale(60, 1_800), scale(50, 100) / 1000
-    env = {"BANDSTAND_SILENCE_SECONDS": "2.0", "BANDSTAND_PING_SECONDS": "0.5"}
+    env = {"BANDSTAND_SILENCE_SECONDS": "3.0", "BANDSTAND_PING_SECONDS": "0.5"}
     async with besiege(
         "reading nothing, or slowly, for minutes",
         bound=scale(64, 192) * MB,
@@ -138,7 +138,7 @@ async def test_a_peer_that_reads_nothing_for_long_is_dropped(besiege: Besiege) -
         besiege(
             "reading nothing for long",
             bound=96 * MB,
-            env={"BANDSTAND_SILENCE_SECONDS": "2.0", "BANDSTAND_PING_SECONDS": "0.5"},
+            env={"BANDSTAND_SILENCE_SECONDS": "3.0", "BANDSTAND_PING_SECONDS": "0.5"},
         ) as under,
         connected(under.port, receive_buffer=4096) as raw,
     ):
