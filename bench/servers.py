@@ -98,6 +98,8 @@ class LocalServer(Server):
         """Start the process and wait for its address. Raises `ServerFailed`."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("BANDSTAND_")}
         environment["NODE_ENV"] = "production"
+        # An installed bandstand has its bytecode beside it; a checkout may not.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.started_at = perf_counter()
         with self._log.open("a") as log:
             self._process = subprocess.Popen(

@@ -118,6 +118,10 @@ class PieceBuilder:
         self._size += len(chunk.data)
         return piece
 
+    def header(self) -> bytes | None:
+        """The header by itself, if it is still to be sent: ahead of the first chunk only."""
+        return self._emit(last=not self._expect_until) if self._with_header else None
+
     def end(self) -> bytes | None:
         """The last message, if there is anything left to say."""
         return self._emit(last=True) if self._runs or self._with_header else None

@@ -6,7 +6,6 @@ The id of a CoValue is the short hash of its header's canonical text, so a heade
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -28,8 +27,7 @@ _LARGEST: Final = 2**63 - 513
 _ISO_DATE: Final = re.compile(r"2[ -~]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """A verified header, reduced to what the server acts on, and its canonical text."""
 
     id: str

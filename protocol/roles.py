@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import insort_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+import msgspec
 
 from protocol.dependencies import changes_value
 from protocol.header import Header
@@ -45,8 +46,7 @@ class _Change(NamedTuple):
     value: str
 
 
-@dataclass(slots=True)
-class Group:
+class Group(msgspec.Struct):
     """A group or account with all its transactions, ready to be asked for roles.
 
     `others` must come to hold, by id, the groups that this one may name as parents; ones that are
@@ -55,9 +55,9 @@ class Group:
 
     header: Header
     others: Mapping[str, Group]
-    _entries: list[_Entry] = field(default_factory=list)
-    _roles: dict[str, list[_Change]] = field(default_factory=dict)
-    _parents: dict[str, list[_Change]] = field(default_factory=dict)
+    _entries: list[_Entry] = msgspec.field(default_factory=list)
+    _roles: dict[str, list[_Change]] = msgspec.field(default_factory=dict)
+    _parents: dict[str, list[_Change]] = msgspec.field(default_factory=dict)
     _folded: bool = False
 
     def add_session(self, session_id: str, transactions: Iterable[Transaction]) -> None:

@@ -19,6 +19,7 @@ from protocol.ids import parse_session_id, signer_key
 from protocol.messages import Content, encode_known
 from server.acks import Acknowledger
 from server.backpressure import Backpressure
+from server.circles import beginning
 from server.conduct import Conduct
 from server.covalue import Acks, CoValue, Item, Writer
 from server.intake import (
@@ -98,7 +99,8 @@ class Acceptance:
         header = covalue.header or next((c.header for c in contents if c.header), None)
         if header is None:
             for content in contents:
-                content.peer.tell(encode_known(covalue.id, False, {}, correction=True))
+                if content.peer not in covalue.starved:
+                    content.peer.tell(encode_known(covalue.id, False, {}, correction=True))
                 self._release(content.peer, content.item.size)
             return True
         if sessions := unhashed_sessions(covalue, contents):
@@ -158,13 +160,16 @@ class Acceptance:
         for content in contents:
             item, peer = content.item, content.peer
             missing = {d for d in content.dependencies if not self._exists(d)}
+            # What was looked for first may have been created while others were.
+            missing = {d for d in missing if self._residents.get(d).header is None}
             if missing or (not item.woken and self._parking.holds(covalue, peer)):
                 self._release(peer, item.size)
                 if peer.closed:
                     continue
                 self._conduct.note(item.peer, "parked", "content.parked", covalue=covalue.id)
                 self._parking.park(covalue, item, missing)
-                self._break_circle(covalue, content)
+                if missing:
+                    self._break_circle(covalue, content)
             else:
                 ready.append(content)
         return ready
@@ -177,19 +182,19 @@ class Acceptance:
         return covalue.header is not None
 
     def _break_circle(self, covalue: CoValue, content: Parsed) -> None:
-        """Create a parked CoValue, without transactions, if it waits in a circle for itself.
-
-        Groups that extend each other, and accounts that write to each other, name each other in
-        transactions. Headers cannot (each holds the other's hash), so one of them can begin.
-        """
-        header = content.header
-        if header is None or covalue.header is not None:
+        """If a parked CoValue waits for itself, create one of the circle, without transactions."""
+        if covalue.header is not None:
             return
-        if all(map(self._exists, header.dependencies)) and self._parking.is_circular(covalue):
-            covalue.create(header)
-            self._commit(covalue, Change(covalue.id, header.canonical), ())
-            relay(covalue, Outcome(), covalue.dependencies, self._deliver)
-            self._parking.arrived(covalue.id)
+        circle = self._parking.circle(covalue)
+        first = beginning(circle, {covalue: content.header}, self._exists)
+        if first is None:
+            self._parking.ask_again(circle)
+        elif first[0].header is None:
+            created, header = first
+            created.create(header)
+            self._commit(created, Change(created.id, header.canonical), ())
+            relay(created, Outcome(), created.dependencies, self._deliver)
+            self._parking.arrived(created.id)
 
     def _unjudged(
         self, covalue: CoValue, header: Header, contents: Iterable[Parsed]
@@ -283,7 +288,9 @@ class Acceptance:
                 subscription.settle(covalue.counts)
         relay(covalue, outcome, fresh, self._deliver)
         for peer in outcome.sent:
-            self._acks.ask(covalue, peer, correction=peer in outcome.gaps)
+            # Who is starved would send again what cannot be used yet, and is corrected in time.
+            gap = peer in outcome.gaps and peer not in covalue.starved
+            self._acks.ask(covalue, peer, correction=gap)
         if created:
             self._parking.arrived(covalue.id)
 

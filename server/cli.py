@@ -6,12 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, NoReturn
 
 import anyio
 
-from server import log
+from server import __version__, log
 from server.administration import add_commands, administer
 from server.config import ENVIRONMENT_PREFIX, default, load_settings, meaning
 from server.errors import BadSettings, ServerError
@@ -26,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     parser = _Parser(prog="bandstand", description="A self-hosted sync server for Jazz apps.")
-    parser.add_argument("--version", action="version", version=f"bandstand {version('bandstand')}")
+    parser.add_argument("--version", action="version", version=f"bandstand {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serving = commands.add_parser(
         "serve",

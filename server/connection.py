@@ -79,6 +79,27 @@ class Port(Protocol):
 class Connection(asyncio.Protocol):
     """A connection on the port: first HTTP, then, if it was upgraded, a websocket peer."""
 
+    __slots__ = (
+        "_choked",
+        "_early",
+        "_flushing",
+        "_inflow",
+        "_port",
+        "_protocol",
+        "_reading",
+        "_resting",
+        "_timer",
+        "_transport",
+        "_writable",
+        "admission",
+        "cancel_decision",
+        "closes_at",
+        "heard",
+        "lost",
+        "peer",
+        "unfinished",
+    )
+
     def __init__(self, port: Port) -> None:
         self._port = port
         self._protocol = ServerProtocol(
@@ -264,6 +285,8 @@ class Connection(asyncio.Protocol):
             return
         early, self._early = self._early, None
         self._answer(response)
+        # The library holds on to the request: to its size, and to what a cookie or token says.
+        request.headers.clear()
         self._inflow.begin(self._port.settings.max_message_bytes)
         limit = self._port.settings.outbox_bytes
         outbox = Outbox(limit, self._schedule_flush, self._port.outboxes)

@@ -8,9 +8,10 @@ for a while is let go (`release`): its record stays only as long as somebody is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from protocol.errors import ProtocolError
 from protocol.header import Header, stored_header
@@ -50,8 +51,7 @@ class Item(NamedTuple):
     """Whether it was parked: what still is parked of its peer came after it."""
 
 
-@dataclass(slots=True)
-class Parked:
+class Parked(msgspec.Struct):
     """Content that waits for CoValues which its sender has been asked for."""
 
     item: Item
@@ -185,15 +185,20 @@ class CoValue:
                 peer.subscribe(self.id, subscription)
         return subscription
 
-    def choose_lane(self, peer: Peer) -> None:
-        """Choose the lane for a peer: the priority's, or that of a later dependency."""
+    def choose_lane(self, peer: Peer, dependencies: Iterable[str]) -> None:
+        """Choose the lane for a peer: the priority's, or that of a dependency that has a later one.
+
+        Never one before the last one's: what was sent in that may still wait there.
+        """
         assert self.header is not None
+        subscription = self.subscribers[peer]
         lane = LANE_OF_PRIORITY[self.header.priority]
-        for dependency in self.dependencies:
+        for dependency in dependencies:
             other = peer.subscriptions.get(dependency)
             if other is not None and other.lane > lane:
                 lane = other.lane
-        self.subscribers[peer].lane = lane
+        if lane > subscription.lane:
+            subscription.lane = lane
 
     def filling(self, stored: StoredCoValue | None) -> Iterator[None]:
         """Take in what the store knows (`None`: nothing), a thousand sessions at a time.

@@ -75,7 +75,8 @@ class Inflow:
         self._fragments: bytearray | None = None
         self._unparsed = bytearray()
         self._piece_bytes = _PIECE_BYTES
-        self._slices: deque[Iterator[bytes]] = deque()
+        self._slices: deque[Iterator[bytes]] | None = None
+        """Made when needed: an empty one has room for 64, and most connections say nothing."""
         self._sliced_bytes = 0
         self._heard = 0.0
         self.is_over = False
@@ -103,7 +104,7 @@ class Inflow:
     def end(self) -> None:
         """Let go of everything, and listen no more."""
         self.is_over = True
-        self._slices.clear()
+        self._slices = None
         self._sliced_bytes = 0
         self._fragments = None
         self._unparsed.clear()
@@ -128,6 +129,7 @@ class Inflow:
             part = next(self._slices[0], None)
             if part is None:
                 self._slices.popleft()
+                self._slices = self._slices or None
             else:
                 self._sliced_bytes -= len(part) + 1
                 self._listener.message(part)
@@ -203,6 +205,8 @@ class Inflow:
             or (len(message) > LARGE_BYTES and b"\n" in message)
             or (len(message) > _SMALL_BYTES and self._clock() > self._heard + _PARSE_S)
         ):
+            if self._slices is None:
+                self._slices = deque()
             self._slices.append(sliced_frame(message, _SLICE_BYTES))
             self._sliced_bytes += len(message) + 1
         else:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import msgspec
@@ -49,8 +48,7 @@ class Entry(NamedTuple):
     """Members and parents that transactions of a group name."""
 
 
-@dataclass(slots=True)
-class Parsed:
+class Parsed(msgspec.Struct):
     """One `content` message, decoded. Sessions that make no sense are left out."""
 
     item: Item
@@ -68,17 +66,16 @@ class Parsed:
         return self.item.peer
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """What became of the content of one turn."""
 
-    chunks: list[Chunk] = field(default_factory=list)
+    chunks: list[Chunk] = msgspec.field(default_factory=list)
     """What is new, verified, in the order of its acceptance."""
-    sent: dict[Peer, Sessions] = field(default_factory=dict)
+    sent: dict[Peer, Sessions] = msgspec.field(default_factory=dict)
     """Up to where each peer proved to hold each session."""
-    gaps: set[Peer] = field(default_factory=set)
+    gaps: set[Peer] = msgspec.field(default_factory=set)
     """Whose content began after the end of what is held."""
-    errors: list[tuple[Peer, ProtocolError]] = field(default_factory=list)
+    errors: list[tuple[Peer, ProtocolError]] = msgspec.field(default_factory=list)
     transactions: int = 0
 
 

@@ -80,7 +80,8 @@ class Node:
         """What the store has, and where it was found to be damaged."""
         self._tasks: TaskGroup | None = None
         self._draining = False
-        self._deliveries: dict[Peer, Delivery] = {}
+        self._deliveries: dict[Peer, Delivery | None] = {}
+        """Each made when there is something to deliver: most connections say nothing."""
         self._backpressure = Backpressure(limits)
         self.counters: Counter[str] = Counter()
         self._conduct = Conduct(self.counters, clock)
@@ -153,16 +154,7 @@ class Node:
 
     def connect(self, peer: Peer) -> None:
         """A peer is there."""
-        self._deliveries[peer] = Delivery(
-            peer,
-            self.residents,
-            self.journal,
-            self.reads,
-            self._acks.ask,
-            self._start,
-            most=max(self.limits.memory_bytes // 4 // BASE_BYTES, _CLOSURE),
-            on_too_deep=self._note_too_deep,
-        )
+        self._deliveries[peer] = None
         self._backpressure.join(peer)
         self._interests.join(peer)
 
@@ -345,9 +337,21 @@ class Node:
             self._deliver(peer, covalue)
 
     def _deliver(self, peer: Peer, covalue: CoValue, *, answer: bool = False) -> None:
-        delivery = self._deliveries.get(peer)
-        if delivery is not None:
-            delivery.request(covalue, answer=answer)
+        if peer not in self._deliveries:
+            return
+        delivery = self._deliveries[peer]
+        if delivery is None:
+            delivery = self._deliveries[peer] = Delivery(
+                peer,
+                self.residents,
+                self.journal,
+                self.reads,
+                self._acks.ask,
+                self._start,
+                most=max(self.limits.memory_bytes // 4 // BASE_BYTES, _CLOSURE),
+                on_too_deep=self._note_too_deep,
+            )
+        delivery.request(covalue, answer=answer)
 
     def _note_too_deep(self, peer: Peer, covalue_id: str) -> None:
         self._conduct.note(peer, "too_deep", "load.too_deep", covalue=covalue_id)

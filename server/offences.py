@@ -7,8 +7,9 @@ A real Jazz client gets none of the close codes for anything that it does.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+import msgspec
 
 
 class Closing(NamedTuple):
@@ -112,10 +113,9 @@ COUNTED_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1009, 1011, 1013})
 """Close codes for something that the other side did, or met."""
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """What one peer did."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
     score: float = 0.0
     at: float = 0.0

@@ -38,12 +38,15 @@ class Outboxes:
 class Outbox:
     """Messages for one peer. `limit` bytes of content are its bound; see `is_full`."""
 
+    __slots__ = ("_all", "_announced", "_lanes", "_limit", "_on_ready", "_room", "size")
+
     def __init__(
         self, limit: int, on_ready: Callable[[], None], all_outboxes: Outboxes | None = None
     ) -> None:
         """`on_ready` is called when messages wait and the last call's have been taken."""
         self._all = Outboxes(limit) if all_outboxes is None else all_outboxes
-        self._lanes: tuple[deque[bytes], ...] = (deque(), deque(), deque(), deque())
+        # Made when needed: an empty deque has room for 64, and most connections say nothing.
+        self._lanes: list[deque[bytes] | None] = [None] * 4
         self._limit = limit
         self._on_ready = on_ready
         self._announced = False
@@ -65,7 +68,10 @@ class Outbox:
 
     def put(self, lane: Lane, message: bytes) -> None:
         """Queue one message."""
-        self._lanes[lane].append(message)
+        waiting = self._lanes[lane]
+        if waiting is None:
+            waiting = self._lanes[lane] = deque()
+        waiting.append(message)
         self.size += len(message)
         self._all.size += len(message)
         if not self._announced:
@@ -88,8 +94,7 @@ class Outbox:
 
     def close(self) -> None:
         """Forget what waits; nobody will take it. Whoever waits for room goes on."""
-        for lane in self._lanes:
-            lane.clear()
+        self._lanes = [None] * 4
         self._all.size -= self.size
         self.size = 0
         self._announced = True

@@ -6,18 +6,15 @@ sender is remembered instead: once what it needed is there, a correction makes i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
 
 from protocol.messages import encode_load
 from server.backpressure import Backpressure
+from server.circles import circle_of
 from server.covalue import CoValue, Item, Parked
 from server.limits import Limits
 from server.offences import PARKED
 from server.peer import Peer
-
-_SEARCHED: Final = 1_000
-_QUEUED: Final = 10_000
 
 
 class Parking:
@@ -86,21 +83,15 @@ class Parking:
         deadline = self._clock() + self._limits.parked_s
         covalue.parked.append(Parked(item, missing, deadline))
 
-    def is_circular(self, covalue: CoValue) -> bool:
-        """Whether `covalue` waits, by way of other parked ones, for itself."""
-        seen: set[str] = set()
-        queue = [d for parked in covalue.parked for d in parked.missing]
-        while queue and len(seen) < _SEARCHED:
-            dependency = queue.pop()
-            if dependency == covalue.id:
-                return True
-            if dependency not in seen:
-                seen.add(dependency)
-                for parked in self._records(dependency):
-                    queue += parked.missing
-                    if len(queue) > _QUEUED:
-                        return False
-        return False
+    def circle(self, covalue: CoValue) -> list[CoValue]:
+        """Those through which `covalue` waits for itself, what was dropped of them included."""
+        return circle_of(covalue, self._awaited, self._find)
+
+    def ask_again(self, covalues: Iterable[CoValue]) -> None:
+        """Have sent again what was dropped, because it can be used now."""
+        for covalue in covalues:
+            for peer in covalue.starved:
+                self._correct(covalue, peer)
 
     def arrived(self, dependency: str) -> None:
         """A CoValue exists now: let go on what waited for it."""
@@ -173,6 +164,7 @@ class Parking:
         self._total -= len(pairs) + 1
         if not theirs:
             del self._of_peer[peer]
+        peer.asked -= pairs
         for other in {parked.item.peer for parked in covalue.parked} | covalue.starved:
             pairs = pairs - self._of_peer.get(other, {}).get(covalue, set())
         for dependency in pairs:
@@ -182,6 +174,7 @@ class Parking:
                 if not waiting:
                     del self._waiting[dependency]
 
-    def _records(self, covalue_id: str) -> list[Parked]:
-        covalue = self._find(covalue_id)
-        return [] if covalue is None else covalue.parked
+    def _awaited(self, covalue: CoValue) -> Iterator[str]:
+        """What is waited for in a CoValue; some of it may exist by now."""
+        for peer in {parked.item.peer for parked in covalue.parked} | covalue.starved:
+            yield from self._of_peer.get(peer, {}).get(covalue, ())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from server.arrears import Arrears
 from server.auth.identity import Identity
@@ -13,8 +14,7 @@ from server.outbox import CONTROL, Outbox
 from server.subscription import Subscription
 
 
-@dataclass(slots=True, eq=False)
-class Peer:
+class Peer(msgspec.Struct, eq=False):
     """A connected client. All that is remembered of it ends with the connection."""
 
     name: str
@@ -26,24 +26,24 @@ class Peer:
     """Close the connection, with a close code (RFC 6455 §7.4) and a reason."""
     identity: Identity | None = None
     """Who it is, as the handshake found out; `None` where nobody asked."""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = msgspec.field(default_factory=Usage)
     """What its key has used; shared by all peers of that key."""
-    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    subscriptions: dict[str, Subscription] = msgspec.field(default_factory=dict)
     """By CoValue, the oldest first."""
     most_subscriptions: int = 2**31
-    crowded: set[Peer] = field(default_factory=set)
+    crowded: set[Peer] = msgspec.field(default_factory=set)
     """Where the peer is put if it has more."""
-    arrears: Arrears = field(default_factory=Arrears)
+    arrears: Arrears = msgspec.field(default_factory=Arrears)
     """What is remembered of what it is not in step with."""
-    asked: set[str] = field(default_factory=set)
+    asked: set[str] = msgspec.field(default_factory=set)
     """Dependencies that this peer was asked for."""
-    batches: dict[str, set[str]] = field(default_factory=dict)
+    batches: dict[str, set[str]] = msgspec.field(default_factory=dict)
     """`reconcile` batches with the ids that are still to be answered."""
-    lagging: set[str] = field(default_factory=set)
+    lagging: set[str] = msgspec.field(default_factory=set)
     """CoValues whose live content did not fit into the outbox."""
     comparing: int = 0
     """`reconcile` batches that are being compared."""
-    offences: Record = field(default_factory=Record)
+    offences: Record = msgspec.field(default_factory=Record)
     parked_bytes: int = 0
     waiting: int = 0
     """Pairs of a CoValue and one that it waits for, because of this peer."""

@@ -28,6 +28,8 @@ def relay(
     news = _News(covalue, outcome)
     for peer, subscription in covalue.subscribers.items():
         sent = outcome.sent.get(peer)
+        if fresh_dependencies:
+            covalue.choose_lane(peer, fresh_dependencies)
         lacks = bool(fresh_dependencies) and not all(_holds(peer, d) for d in fresh_dependencies)
         if sent:
             _after_sending(covalue, news, peer, subscription, sent, lacks, deliver)

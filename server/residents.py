@@ -157,10 +157,16 @@ class Residents:
         batch = [c for i in ids if (c := self._records.get(i)) is not None and not c.resident]
         if not batch:
             return None
+        for covalue in batch:
+            # Else what arrives meanwhile might be put into another record of the same CoValue.
+            covalue.pins += 1
         try:
             stored = await self._reads.load([covalue.id for covalue in batch])
         except StoreUnavailable as error:
             return error
+        finally:
+            for covalue in batch:
+                covalue.pins -= 1
         woken = 0
         for covalue in batch:
             if covalue.resident:

@@ -9,12 +9,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib.metadata import version
 from typing import Any, Final
 
 import anyio
 import structlog
 
+from server import __version__
 from server.admission import check_alone, opened
 from server.auth.door import Door
 from server.auth.ledger import Ledger, NoLedger
@@ -32,9 +32,6 @@ from server.store.sqlite import SqliteStore
 log: Final = structlog.get_logger(__name__)
 
 _CLOSE_S: Final = 1.5
-_YOUNG_OBJECTS: Final = 25_000
-"""Python's collector looks at so many new objects at a time, in about 1 ms, and not at 700: most of
-what is made here lives on, and looking at it again and again took half of the storm's time."""
 SERVICE_RESTART: Final = 1012
 
 
@@ -83,7 +80,6 @@ def _collect_less() -> None:
     A full search stops the loop for 0.1 s per million objects, and what comes and goes here by the
     thousand (subscriptions, records) is not circular.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
@@ -145,7 +141,7 @@ def _health(node: Node, door: Door) -> dict[str, Any]:
         store = "damaged"
     return {
         "status": "ok" if reason is None and store == "ok" else "degraded",
-        "version": version("bandstand"),
+        "version": __version__,
         "peers": node.peers,
         "covalues_in_memory": len(node.residents),
         "memory_bytes": node.residents.size,
@@ -169,7 +165,7 @@ def _announce(settings: Settings, host: str, port: int) -> None:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     where = "memory only, nothing is kept" if settings.in_memory else os.path.abspath(settings.db)
     lines = [
-        f"bandstand {version('bandstand')} listens on ws://{address}",
+        f"bandstand {__version__} listens on ws://{address}",
         f"stores in {where}",
         _admits(settings),
     ]

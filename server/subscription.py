@@ -90,7 +90,7 @@ class Subscription:
     def sent(self, sessions: Sessions) -> None:
         """A delivery has sent these, and the header."""
         self.header = True
-        self.own_known().update(sessions)
+        merge(self.own_known(), sessions)
         self._count()
 
     def caught_up(self) -> None:

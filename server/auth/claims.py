@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from server.auth.refusals import refused
 
@@ -24,8 +25,7 @@ _MACHINE: Final = "mch_"
 JAZZ_SECRETS: Final = ("sealerSecret_", "signerSecret_")
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What a token is held against."""
 
     issuer: str
@@ -38,8 +38,7 @@ class Rules:
     """How long a template token may live; 0: there are none, a token has a `sid`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True):
     """What is used of a verified token. Times are Unix seconds."""
 
     sub: str

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from hashlib import sha1
 from typing import Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from server.errors import BadSettings
 
 _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True):
     """Where its tokens come from."""
 
     issuer: str

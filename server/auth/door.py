@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import anyio
+import msgspec
 import structlog
 from anyio.abc import TaskGroup
 from websockets.datastructures import Headers
@@ -53,8 +53,7 @@ class Request(NamedTuple):
     """The socket's other end."""
 
 
-@dataclass(frozen=True, slots=True)
-class House:
+class House(msgspec.Struct, frozen=True):
     """The operator's rules."""
 
     policy: Policy = "off"
@@ -63,8 +62,7 @@ class House:
     proxies: tuple[Network, ...] = ()
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(msgspec.Struct):
     """What an examination has found so far, also if it then fails."""
 
     address: str

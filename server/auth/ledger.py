@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from server.auth.keys import ApiKey
 from server.auth.revocation import Denial
 from server.auth.usage import Usage
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(msgspec.Struct):
     """All that a ledger keeps."""
 
-    keys: list[ApiKey] = field(default_factory=list)
-    usage: list[Usage] = field(default_factory=list)
-    denials: list[Denial] = field(default_factory=list)
+    keys: list[ApiKey] = msgspec.field(default_factory=list)
+    usage: list[Usage] = msgspec.field(default_factory=list)
+    denials: list[Denial] = msgspec.field(default_factory=list)
 
 
 class Ledger(Protocol):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from server.auth.claims import SESSION_LIFE_S, SKEW_S, Claims
 
@@ -18,8 +19,7 @@ _TABLE: Final = 10_000
 DENIED_S: Final = float(SESSION_LIFE_S + SKEW_S)
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(msgspec.Struct, frozen=True):
     """Tokens of a session (`sid`) or a user (`sub`) that count no more. Times are Unix seconds."""
 
     kind: Literal["sid", "sub"]

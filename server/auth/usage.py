@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
+
+import msgspec
 
 from server.auth.keys import KeyLimits
 
@@ -21,8 +22,7 @@ NO_KEY: Final = "(no key)"
 OTHERS: Final = "(others)"
 
 
-@dataclass(slots=True, eq=False)
-class Usage:
+class Usage(msgspec.Struct, eq=False):
     """Totals of one key or label over its life, in bytes and numbers."""
 
     name: str = NO_KEY
@@ -37,7 +37,7 @@ class Usage:
     day_bytes: int = 0
     live: int = 0
     """Connections now."""
-    limits: KeyLimits = field(default_factory=KeyLimits)
+    limits: KeyLimits = msgspec.field(default_factory=KeyLimits)
     limited: bool = False
     """Whether limits hold while connected; the hot path looks at nothing else."""
     _allowance: float = 0.0

@@ -8,15 +8,15 @@ refuses one that finds them elsewhere. So two writers can never fork a session.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from protocol.content import Chunk
 from protocol.known_state import Sessions
 
 
-@dataclass(slots=True)
-class StoredCoValue:
+class StoredCoValue(msgspec.Struct):
     """All that the store knows of a CoValue, less its transactions."""
 
     header: bytes
@@ -25,19 +25,18 @@ class StoredCoValue:
     sessions: Sessions
     dependencies: set[str]
     """Members and parents named by a group's transactions; others follow from the header."""
-    damaged: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, str] = msgspec.field(default_factory=dict)
     """Why its sessions are damaged, from the counts in `sessions` on; under `""`, all of it."""
 
 
-@dataclass(slots=True)
-class Change:
+class Change(msgspec.Struct):
     """What one commit does to one CoValue: all of it or nothing."""
 
     covalue: str
     header: bytes | None = None
     """The canonical header of a new CoValue, which must not exist; `None` for one that must."""
-    dependencies: list[str] = field(default_factory=list)
-    chunks: list[Chunk] = field(default_factory=list)
+    dependencies: list[str] = msgspec.field(default_factory=list)
+    chunks: list[Chunk] = msgspec.field(default_factory=list)
     """Each one's `first` must be the number of transactions that its session then has."""
     erase: bool = False
     """Mark the CoValue as deleted and erase all but its delete sessions, before the chunks."""

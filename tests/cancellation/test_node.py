@@ -26,7 +26,6 @@ _WAITERS: Final = {
     "acceptance.work",
     "delivery._lacking",
     "delivery._serve_loaded",
-    "delivery._stream",
     "journal._commit",
     "journal.run",
     "judgement._read",
@@ -36,6 +35,7 @@ _WAITERS: Final = {
     "reconcile.compare",
     "rehash.rehash",
     "residents.run",
+    "streaming.send",
 }
 """The functions of the node that wait: the scenario meets each."""
 

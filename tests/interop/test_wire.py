@@ -10,6 +10,7 @@ import pytest
 from tests.interop.cast import enter
 from tests.interop.client import ClientError
 from tests.interop.releases import NEWEST, not_applicable
+from tests.signing import Agent, set_role
 
 if TYPE_CHECKING:
     from tests.interop.driver_process import Driver
@@ -145,6 +146,30 @@ async def test_malformed(driver: Driver, own_server: ServerProcess) -> None:
             raise AssertionError(f"nothing arrives after {template[:200]}{died}") from error
         await raw.close()
     assert not deadly, f"the server died of {deadly}"
+
+
+@pytest.mark.scenario("circles that a stranger ties harm nobody")
+async def test_circles(driver: Driver, server: ServerProcess) -> None:
+    alice, bob = await enter(driver, server, "alice", "bob")
+    group = await alice.group(everyone="reader")
+    note = await alice.create("map", group, {"n": 0})
+    await bob.wait(note, equals={"n": 0})
+    await alice.synced()
+    # Anybody may write into an account and a group. These then depend on what depends on them.
+    mallory, raw = Agent.named(f"mallory of {alice.account}"), await driver.raw(server.url)
+    for value in (alice.account, group):
+        log = mallory.session()
+        named = log.append(set_role(note, "reader", made_at=1))
+        new = {log.id: named.content()}
+        await raw.say({"action": "content", "id": value, "priority": 0, "new": new})
+        acknowledged = await raw.expect(action="known", id=value)
+        assert acknowledged["sessions"][log.id] == 1
+    await alice.set(note, n=1)
+    await bob.wait(note, equals={"n": 1})
+    for first in (note, group, alice.account):
+        (fresh,) = await enter(driver, server, "fresh")
+        await fresh.look(first)
+        await fresh.wait(note, timeout_ms=5_000, equals={"n": 1})
 
 
 @pytest.mark.scenario("sockets that linger after their goodbye harm nobody")

@@ -45,7 +45,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         Edit("server.relay:relay", "sent = outcome.sent.get(peer)", "sent = None"),
     ),
     "forget the tail of a delivery": (
-        Edit("server.delivery:Delivery._finish", "in subscription.tail:", "in ():"),
+        Edit("server.streaming:Streaming._finish", "in subscription.tail:", "in ():"),
     ),
     "deliver without dependencies": (
         Edit("server.delivery:Delivery._edges", "in covalue.dependencies if", "in () if"),
@@ -71,8 +71,8 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "deliver what is not stored yet": (
         Edit(
             "server.delivery:Delivery._serve_loaded",
-            "lambda c: c.ticket > self._journal.committed",
-            "lambda c: False",
+            "if c.ticket > self._journal.committed",
+            "if False",
         ),
     ),
     "anybody may delete": (Edit("server.judgement:_verdicts", '== "admin"', '!= "admin" or True'),),
@@ -107,7 +107,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "a gap is not corrected": (
         Edit(
             "server.acceptance:Acceptance._accept",
-            "correction=peer in outcome.gaps",
+            "correction=gap",
             "correction=False",
         ),
     ),
@@ -131,7 +131,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         ),
     ),
     "lanes ignore those of dependencies": (
-        Edit("server.covalue:CoValue.choose_lane", "in self.dependencies:", "in ():"),
+        Edit("server.covalue:CoValue.choose_lane", "in dependencies:", "in ():"),
     ),
     "who was dropped is not asked again": (
         Edit("server.parking:Parking.arrived", "self._correct(covalue, peer)", "pass"),
@@ -140,14 +140,14 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         Edit("server.parking:Parking._drop", "covalue.starved |= peers", "pass"),
     ),
     "a superseded delivery goes on": (
-        Edit("server.delivery:Delivery._stream", "if superseded:\n", "if False:\n"),
-    ),
-    "a tail that overflows is not delivered": (
         Edit(
-            "server.delivery:Delivery._finish",
-            "elif complete or covalue.deleted:\n        self.request(covalue)",
-            "elif complete or covalue.deleted:\n        pass",
+            "server.streaming:Streaming.send",
+            "self.again([part.job for part in parts[index + 1 :]])\n                return",
+            "continue",
         ),
+    ),
+    "a tail that overflows is lost": (
+        Edit("server.subscription:Subscription.extend_tail", "self.drop_tail()", "self.tail = []"),
     ),
     "who fell behind is not caught up with": (
         Edit("server.node:Node.catch_up", "list(peer.lagging)", "[]"),

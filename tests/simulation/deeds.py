@@ -11,12 +11,12 @@ from tests.signing import b58, canonical, delete_session_id, deletion, group, ow
 from tests.signing import trusting as trusting_transaction
 from tests.simulation.client import Client
 from tests.simulation.faulty import Faulty
-from tests.simulation.incidents import spoil, stall
+from tests.simulation.incidents import outpace, spoil, stall
 from tests.simulation.plan import Step
 from tests.simulation.world import World
 
 _SIZES: Final = (900, 900, 4_000, 12_000, 45_000)
-_ROOM_FOR_CIRCLES: Final = 1024 * 1024
+_LATE_S: Final = (0.5, 3.0, 20.0, 80.0)
 _BROKEN_S: Final = (0.05, 1.0, 12.0)
 
 
@@ -38,6 +38,8 @@ def _to_server(world: World, kind: str, dice: int) -> None:
     store = world.process.store
     if kind == "break":
         store.broken_until = world.loop.time() + _BROKEN_S[dice % 3]
+        for client in world.honest:
+            _edit(world, client, dice)
     elif kind == "slow":
         store.slowness = (0.0, 3.0, 40.0)[dice % 3]
     else:
@@ -130,8 +132,6 @@ def _extend(world: World, client: Client, dice: int) -> None:
     child = world.pick(_administered(world, client), dice)
     parent = world.pick(_groups(client), dice >> 8)
     if child is not None and parent is not None and child != parent:
-        if world.knobs.parked < _ROOM_FOR_CIRCLES and world.is_circular(child, parent):
-            return  # A circle that is not parked whole does not resolve: see README.md.
         at = world.now()
         world.parents.setdefault(child, {}).setdefault(parent, at)
         client.write(child, set_role(f"parent_{parent}", "extend", made_at=at))
@@ -171,11 +171,54 @@ def _reinstall(world: World, client: Client, dice: int) -> None:
 
 
 def _odd_member(world: World, client: Client, dice: int) -> None:
-    """A group that names a file, or a map, as a member: so it depends on it."""
+    """A group that names a file, or a map, as a member: so it depends on it.
+
+    A group that there is already may own what it names.
+    """
     files = [v for v in _maps(client) if client.held[v].header["type"] == "costream"]
     member = world.pick(files or _maps(client), dice)
-    if member is not None:
+    owner = world.pick(_administered(world, client), dice >> 8)
+    if member is not None and owner is not None and dice % 2:
+        client.write(owner, set_role(member, "writer", made_at=world.now()))
+    elif member is not None:
         _group(world, client, dice, member)
+
+
+def _knot(world: World, client: Client, dice: int) -> None:
+    """Groups in a circle and a map, begun before any of them is sent."""
+    at = world.now()
+    groups = [group(client.account.id, unique=f"knot {dice} {n}") for n in range(2 + dice % 2)]
+    knot = [*groups, owned_map(groups[0].id, unique=f"knot {dice}")]
+    for value in knot:
+        world.values[value.id] = value
+        world.record.name(value.id, f"knot {len(world.values)}")
+        client.create(value.id, value.header)
+    for n, value in enumerate(groups):
+        parent = groups[n - 1].id
+        world.admins[value.id] = {client.account.id: at}
+        world.parents[value.id] = {parent: at}
+        roles = [set_role(client.account.id, "admin", made_at=at)]
+        client.append(value.id, *roles, set_role(f"parent_{parent}", "extend", made_at=at))
+        if dice % 5 == 0:
+            client.append(value.id, set_role(knot[-1].id, "reader", made_at=at))
+    client.append(knot[-1].id, _edit_of(world, dice))
+    for value in knot if dice % 3 else reversed(knot):
+        client.sync(value.id)
+
+
+def _withhold(world: World, client: Client, dice: int) -> None:
+    """A group comes long after what it owns."""
+    at = world.now()
+    owner = group(client.account.id, unique=f"late {dice}")
+    value = owned_map(owner.id, unique=f"early {dice}")
+    for each in (owner, value):
+        world.values[each.id] = each
+        world.record.name(each.id, f"late {len(world.values)}")
+        client.create(each.id, each.header)
+    world.admins[owner.id] = {client.account.id: at}
+    client.withhold(owner.id, _LATE_S[dice % len(_LATE_S)])
+    client.write(owner.id, set_role(client.account.id, "admin", made_at=at))
+    client.write(value.id, _edit_of(world, dice))
 
 
 def _is_safe(client: Client, identifier: str) -> bool:
@@ -207,15 +250,16 @@ def _reconcile(world: World, client: Client, dice: int) -> None:
 
 def _wrongly(world: World, client: Faulty, kind: str, dice: int) -> None:
     value = world.pick(world.disk.values, dice >> 3)
-    if kind == "circle" and world.knobs.parked < _ROOM_FOR_CIRCLES:
-        return
     if kind in ("junk", "orphan", "circle", "flood"):
         getattr(client, kind)(dice)
     elif kind in ("spoil", "haunt", "usurp"):
         _aim(world, client, kind, dice)
     elif value is not None:
         session = world.pick(world.disk.values[value].logs, dice >> 5)
-        if kind in ("gap", "fork", "stray_member"):
+        if kind == "entangle":
+            entangled = [v for v, replica in world.disk.values.items() if replica.is_group]
+            client.entangle(entangled[(dice >> 3) % len(entangled)], dice)
+        elif kind in ("gap", "fork", "stray_member"):
             getattr(client, kind)(value, dice)
         elif session is not None and kind in ("forge", "lie"):
             getattr(client, kind)(value, session, dice)
@@ -279,4 +323,7 @@ _DEEDS: Final[dict[str, Callable[[World, Client, int], None]]] = {
     "reinstall": _reinstall,
     "odd_member": _odd_member,
     "stall": stall,
+    "outpace": outpace,
+    "knot": _knot,
+    "withhold": _withhold,
 }

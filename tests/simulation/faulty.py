@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from tests.signing import (
     Account,
     Session,
-    canonical,
     content,
     deletion,
     group,
@@ -22,7 +21,7 @@ from tests.signing import (
     set_role,
     trusting,
 )
-from tests.simulation.client import Client, Run
+from tests.simulation.client import Client
 from tests.simulation.replica import Json
 
 if TYPE_CHECKING:
@@ -76,12 +75,7 @@ class Faulty(Client):
         start = dice % len(texts)
         target = value
         if kind == "transplant":
-            # Not into an account: one that depends on what it wrote cannot come before it.
-            accounts = {client.account.id for client in self.world.clients}
-            target = (
-                self.world.pick([v for v in self.world.values if v not in accounts], dice >> 8)
-                or value
-            )
+            target = self.world.pick(self.world.values, dice >> 8) or value
             if self._may_be_written(target, session):
                 target = value
             start = 0
@@ -142,6 +136,14 @@ class Faulty(Client):
         run = log.append(set_role(stray, "admin", made_at=self.world.now()))
         self._content(value, {log.id: run.content()})
 
+    def entangle(self, group_or_account: str, dice: int) -> None:
+        """Name what depends on a group or an account as a member of it."""
+        member = self.world.pick(self.world.values, dice >> 6)
+        if member is not None:
+            log = self._session(f"entangle {group_or_account} {self._next()}")
+            run = log.append(set_role(member, "reader", made_at=self.world.now()))
+            self._content(group_or_account, {log.id: run.content()})
+
     def circle(self, dice: int) -> None:
         """Two groups that name each other as parents."""
         name = f"{self.name} {self._next()}"
@@ -152,8 +154,6 @@ class Faulty(Client):
                 set_role(self.account.id, "admin", made_at=self.world.now()),
                 set_role(f"parent_{other.id}", "extend", made_at=self.world.now()),
             )
-            runs: list[Run] = [(log.id, 0, tuple(run.texts), "")]
-            self.world.depends(one.id, one.header, runs)
             self.world.values.setdefault(one.id, one)
             self.world.admins[one.id] = {self.account.id: 0}
             self.world.parents[one.id] = {other.id: 0}
@@ -186,7 +186,9 @@ class Faulty(Client):
         self._content(value, {log.id: log.append(self._transaction(dice)).content()})
 
     def flood(self, dice: int) -> None:
-        """Ask for very much that does not exist, and more than once."""
+        """Ask for very much that does not exist, and more than once; and read no answers."""
+        if dice % 3 and self.connection is not None:
+            self.connection.down.read(False)
         for n in range(800):
             self.send(_asks()[n % 500])
 
@@ -196,12 +198,6 @@ class Faulty(Client):
     def _content(self, value: str, new: Json, *, with_header: bool = False) -> None:
         message: Json = {"action": "content", "id": value, "priority": 3, "new": new}
         known = self.world.values.get(value)
-        if known is not None:
-            runs: list[Run] = [
-                (session, 0, tuple(canonical(each) for each in run["newTransactions"]), "")
-                for session, run in new.items()
-            ]
-            self.world.depends(value, known.header, runs)
         if with_header and known is not None:
             message["header"] = known.header
         self.send(json.dumps(message).encode())

@@ -78,12 +78,12 @@ class Knobs:
 
     @contextmanager
     def turned(self) -> Iterator[None]:
-        """Turn the constants of the program for this run, where they exist."""
+        """Turn the constants of the program for this run."""
         sizes = {
             ("protocol.content", "PIECE_BYTES"): self.piece,
             ("server.intake", "PIECE_BYTES"): self.piece,
             ("server.subscription", "_TAIL_BYTES"): self.piece * 3,
-            ("server.delivery", "_READ_BYTES"): self.piece * 2,
+            ("server.streaming", "_READ_BYTES"): self.piece * 2,
             ("server.delivery", "_BATCH"): self.batch,
             ("server.residents", "_BATCH"): self.batch,
             ("server.judgement", "_READ_BYTES"): self.piece,
@@ -93,9 +93,8 @@ class Knobs:
         before: list[tuple[object, str, object]] = []
         for (module_name, name), value in sizes.items():
             module = import_module(module_name)
-            if hasattr(module, name):
-                before.append((module, name, getattr(module, name)))
-                setattr(module, name, value)
+            before.append((module, name, getattr(module, name)))
+            setattr(module, name, value)
         try:
             yield
         finally:

@@ -30,6 +30,9 @@ _HONEST: Final = {
     "reinstall": 1,
     "odd_member": 2,
     "stall": 3,
+    "outpace": 3,
+    "knot": 2,
+    "withhold": 2,
 }
 _FAULTY: Final = {
     "connect": 10,
@@ -45,6 +48,7 @@ _FAULTY: Final = {
     "fork": 5,
     "orphan": 5,
     "stray_member": 3,
+    "entangle": 4,
     "junk": 4,
     "lie": 5,
     "usurp": 5,

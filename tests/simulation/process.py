@@ -19,7 +19,7 @@ from tests.simulation.network import Wire
 from tests.simulation.record import Record
 from tests.simulation.virtual_loop import VirtualLoop
 
-_SLACK = 64 * 1024
+_SLACK = 16 * 1024
 
 
 class Connection:
@@ -200,8 +200,8 @@ class Process:
     def check_bounds(self, connection: Connection) -> None:
         """Check what the node keeps of one peer against its limits."""
         peer, knobs = connection.peer, self.knobs
-        # All that is in hand may be answered at once, each load with a `known`.
-        if peer.outbox.size > knobs.outbox + knobs.held + 2 * connection.largest + _SLACK:
+        # All that is in hand may be answered at once, each load with a larger `known`.
+        if peer.outbox.size > knobs.outbox + 3 * knobs.held + 2 * connection.largest + _SLACK:
             self._exceeded(peer, "outbox", peer.outbox.size)
         if peer.parked_bytes > knobs.parked:
             self._exceeded(peer, "parked", peer.parked_bytes)

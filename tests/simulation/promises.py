@@ -121,6 +121,8 @@ def _check_memory(world: World) -> None:
         if not covalue.subscribers.keys() <= peers or not covalue.starved <= peers:
             breach("nothing is left of who is gone", covalue.id)
     for delivery in node._deliveries.values():
+        if delivery is None:
+            continue
         if delivery._running or delivery._active or any(delivery._requests):
             breach("everything comes to rest", f"a delivery to {delivery._peer.name}")
     for task in asyncio.all_tasks():

@@ -26,6 +26,11 @@ class Replica:
         """Whether this is a group or an account."""
         return bool(self.header["ruleset"]["type"] == "group")
 
+    @property
+    def is_account(self) -> bool:
+        """Whether this is an account."""
+        return (self.header["meta"] or {}).get("type") == "account"
+
     def log(self, session: str) -> Log:
         """The session, begun if it is not there."""
         return self.logs.setdefault(session, Log())

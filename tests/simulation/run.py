@@ -104,7 +104,8 @@ async def _rest(world: World) -> bool:
             return False
         # A slow disk may still be at what was given to it long ago.
         is_durable = not world.process.node.journal.undurable
-        if world.record.activity == before and is_durable:
+        is_over = not any(client.withheld for client in world.clients)
+        if world.record.activity == before and is_durable and is_over:
             return True
     world.record.breach("everything comes to rest", "messages go on and on")
     return False

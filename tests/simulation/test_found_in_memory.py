@@ -165,3 +165,26 @@ async def test_what_was_let_go_during_a_needless_load_is_not_filled_from_it() ->
         late = running.client()
         late.load(band.map.id, {band.session.id: 2})
         assert await late.next() == known(band.map, {band.session.id: 2})
+
+
+async def test_what_is_being_loaded_keeps_its_record() -> None:
+    # Seed 1629. Wanted twice, loaded, let go and being loaded again, when the last one who was
+    # subscribed left: the record was dropped. What arrived then went into another one, which was
+    # dropped in its stead, with its inbox.
+    store, band = MemoryStore(), Band()
+    async with stage(store) as running:
+        await running.client().upload(*band.first())
+    slow = SlowReads(store)
+    async with stage(slow, replace(LIMITS, memory_bytes=1)) as running:
+        alice, bob = running.client(), running.client()
+        residents = running.node.residents
+        slow.shut_loads()
+        residents.want(residents.get(band.map.id))
+        await slow.someone_waits()
+        residents.forget_subscriber(band.map.id, bob.peer)
+        slow.load_gate.set()
+        alice.load(band.map.id, {band.session.id: 1})
+        answer = await alice.next()
+        while answer["action"] != "known":
+            answer = await alice.next()
+        assert answer == known(band.map, {band.session.id: 1})

@@ -9,14 +9,12 @@ from random import Random
 from typing import TypeVar
 
 from tests.signing import Account, CoValue
-from tests.simulation.client import Client, Run
+from tests.simulation.client import Client
 from tests.simulation.disk import Disk
 from tests.simulation.faulty import Faulty
 from tests.simulation.knobs import Knobs
 from tests.simulation.process import Connection, Process
-from tests.simulation.proof import dependencies
 from tests.simulation.record import Record
-from tests.simulation.replica import Json
 from tests.simulation.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
@@ -40,7 +38,6 @@ class World:
         """By group: who is an admin, since when."""
         self.parents: dict[str, dict[str, int]] = {}
         """By group: which groups it extends, since when."""
-        self._edges: dict[str, set[str]] = {}
         self._ms = 0
         self._connections = 0
         self.disk = Disk(record, self.may_delete)
@@ -87,23 +84,6 @@ class World:
         """One of several, as the dice say."""
         chosen = list(among)
         return chosen[dice % len(chosen)] if chosen else None
-
-    def depends(self, identifier: str, header: Json, runs: list[Run]) -> None:
-        """Note what a value depends on, now that somebody wrote this."""
-        self._edges.setdefault(identifier, set()).update(dependencies(header, runs))
-
-    def is_circular(self, identifier: str, dependency: str) -> bool:
-        """Whether the dependency depends on the value in its turn."""
-        seen: set[str] = set()
-        queue = [dependency]
-        while queue:
-            each = queue.pop()
-            if each == identifier:
-                return True
-            if each not in seen:
-                seen.add(each)
-                queue += self._edges.get(each, ())
-        return False
 
     def may_delete(self, identifier: str, author: str, at: int) -> bool:
         """Whether the author is an admin of the value's group at that time."""

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.integration.sync.stage import LIMITS, Band, Client, Stage, edit, stage
-from tests.signing import content
+from tests.signing import content, owned_map
 
 pytestmark = pytest.mark.anyio
 
@@ -104,3 +104,24 @@ async def test_what_those_hold_who_fell_behind_together_is_kept_once() -> None:
             reader.resume()
             while (await reader.next())["new"][band.session.id]["after"] != 5:
                 pass
+
+
+async def test_headers_wait_for_room_as_transactions_do() -> None:
+    async with stage(limits=BOUNDED) as running:
+        band, alice = Band(), running.client()
+        await alice.upload(*band.first())
+        values = [
+            owned_map(band.group.id, unique=str(n), meta={"x": "y" * 20_000}) for n in range(100)
+        ]
+        for value in values:
+            await alice.upload(content(value, {}, with_header=True))
+        reader = running.client()
+        reader.reading = False
+        for value in values:
+            reader.load(value.id)
+        await alice.nothing()
+        assert BOUNDED.outbox_bytes <= reader.peer.outbox.size <= 2 * BOUNDED.outbox_bytes
+        reader.resume()
+        wanted = {value.id for value in values}
+        while wanted:
+            wanted.discard((await reader.next())["id"])
