@@ -7,6 +7,7 @@ makes it grow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from protocol.known_state import Sessions
@@ -14,6 +15,7 @@ from protocol.known_state import Sessions
 _FREE: Final = 16
 """Sessions that are not counted: the number of subscriptions bounds them."""
 _SESSION_BYTES: Final = 200
+_PLAN_BYTES: Final = 300
 
 
 def weight(sessions: Sessions | None) -> int:
@@ -22,14 +24,21 @@ def weight(sessions: Sessions | None) -> int:
     return extra * _SESSION_BYTES if extra > 0 else 0
 
 
+def plan_weight(sessions: Sessions) -> int:
+    """Roughly the bytes that a delivery of these sessions takes until it has ended."""
+    extra = len(sessions) - _FREE
+    return extra * _PLAN_BYTES if extra > 0 else 0
+
+
 class AllArrears:
     """What is remembered of all peers together."""
 
-    __slots__ = ("limit", "size")
+    __slots__ = ("limit", "on_over", "size")
 
-    def __init__(self, limit: int) -> None:
-        """`limit` is in bytes."""
+    def __init__(self, limit: int, on_over: Callable[[], None] = lambda: None) -> None:
+        """`limit` is in bytes; `on_over` is called whenever there is more than that."""
         self.limit = limit
+        self.on_over = on_over
         self.size = 0
 
     @property
@@ -64,6 +73,8 @@ class Arrears:
         if size and not self._closed:
             self.size += size
             self._all.size += size
+            if size > 0 and self._all.is_over:
+                self._all.on_over()
 
     def close(self) -> None:
         """The peer is gone, and with it what was remembered of it."""

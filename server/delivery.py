@@ -26,6 +26,8 @@ from server.streaming import Job, Part, Streaming
 _BATCH: Final = 64
 _WALK: Final = 250
 """CoValues that are looked at in one go."""
+_SESSIONS: Final = 5_000
+"""Of one CoValue, which are planned beside what others do."""
 
 
 class Delivery:
@@ -41,14 +43,16 @@ class Delivery:
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         *,
         most: int,
+        large: anyio.Lock,
         on_too_deep: Callable[[Peer, str], None],
     ) -> None:
         """`answer` sends a `known`; `start` starts a task.
 
         `most` is how many CoValues may be held in memory for one; `on_too_deep` learns of one that
-        would need more.
+        would need more. `large` is held, by one delivery of all, for what takes long to plan.
         """
         self._most = most
+        self._large = large
         self._on_too_deep = on_too_deep
         self._peer = peer
         self._residents = residents
@@ -161,16 +165,24 @@ class Delivery:
         """
         order, has_circle = in_order(batch, edges)
         jobs: dict[str, Job] = {}
+        in_turns = False
         for index, covalue_id in enumerate(order):
             if index and index % _WALK == 0:
+                in_turns = True
                 await anyio.lowlevel.checkpoint()
-            if covalue_id not in blocked:
-                answer = batch.get(covalue_id, False)
-                if job := self._streaming.plan(covalues[covalue_id], answer):
-                    jobs[covalue_id] = job
-        if len(order) > _WALK and any(
-            d not in edges for i in order for d in self._edges(covalues[i])
-        ):
+            if covalue_id in blocked:
+                continue
+            covalue, answer = covalues[covalue_id], batch.get(covalue_id, False)
+            if len(covalue.counts) <= _SESSIONS:
+                job = self._streaming.plan(covalue, answer)
+            else:
+                async with self._large:
+                    await anyio.lowlevel.checkpoint()
+                    job = self._streaming.plan(covalue, answer)
+                in_turns = True
+            if job is not None:
+                jobs[covalue_id] = job
+        if in_turns and any(d not in edges for i in order for d in self._edges(covalues[i])):
             self._streaming.again(list(jobs.values()))
             self._streaming.let_go(list(jobs.values()))
             return []

@@ -42,7 +42,8 @@ class Interests:
         self._conduct = conduct
         self._start = start
         self._expel = expel
-        self._arrears = AllArrears(limits.total_arrears_bytes)
+        self._arrears = AllArrears(limits.total_arrears_bytes, self._over)
+        self._relieving = False
         self._peers: set[Peer] = set()
         self._crowded: set[Peer] = set()
 
@@ -64,10 +65,19 @@ class Interests:
             self._start(lambda: self._end_all(peer))
 
     def thin_out(self) -> None:
-        """Bring the peers that have too many subscriptions, and all arrears, below their bound."""
+        """Bring the peers that have too many subscriptions below their bound."""
         while self._crowded:
             peer = self._crowded.pop()
             self._shorten(peer, self._limits.subscriptions // _SHARE)
+
+    def _over(self) -> None:
+        """Arrears are beyond their bound: soon, as whoever adds to them is in the middle of it."""
+        if not self._relieving:
+            self._relieving = True
+            self._start(self._relieve)
+
+    async def _relieve(self) -> None:
+        self._relieving = False
         while self._arrears.is_over and self._peers:
             self._expel(max(self._peers, key=lambda p: p.arrears.size), BEHIND)
 

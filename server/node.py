@@ -82,6 +82,7 @@ class Node:
         self._draining = False
         self._deliveries: dict[Peer, Delivery | None] = {}
         """Each made when there is something to deliver: most connections say nothing."""
+        self._large = anyio.Lock()
         self._backpressure = Backpressure(limits)
         self.counters: Counter[str] = Counter()
         self._conduct = Conduct(self.counters, clock)
@@ -348,6 +349,7 @@ class Node:
                 self.reads,
                 self._acks.ask,
                 self._start,
+                large=self._large,
                 most=max(self.limits.memory_bytes // 4 // BASE_BYTES, _CLOSURE),
                 on_too_deep=self._note_too_deep,
             )

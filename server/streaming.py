@@ -17,7 +17,7 @@ import anyio
 from protocol.content import Chunk, PieceBuilder, without_first
 from protocol.header import Header
 from protocol.known_state import Sessions, covers, lacking
-from server.arrears import weight
+from server.arrears import plan_weight
 from server.covalue import CoValue
 from server.errors import StoreDamaged
 from server.peer import Peer
@@ -102,7 +102,7 @@ class Streaming:
         known = subscription.own_known()
         missing = lacking(known, covalue.counts)
         subscription.open_tail()
-        self._peer.arrears.add(weight(missing))
+        self._peer.arrears.add(plan_weight(missing))
         return Job(
             covalue=covalue,
             header=header,
@@ -112,7 +112,7 @@ class Streaming:
             ranges=[Range(covalue.id, s, known.get(s, 0), n) for s, n in missing.items()],
             target=missing,
             answer=answer,
-            weight=weight(missing),
+            weight=plan_weight(missing),
         )
 
     async def send(self, parts: Sequence[Part], lane: int) -> None:

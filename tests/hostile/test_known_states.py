@@ -79,6 +79,7 @@ async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) 
             "BANDSTAND_OUTBOX_BYTES": str(64 * 1024),
             "BANDSTAND_MEMORY_BYTES": str(scale(8, 64) * MB),
             "BANDSTAND_TOTAL_ARREARS_BYTES": str(scale(8, 64) * MB),
+            "BANDSTAND_TOTAL_OUTBOX_BYTES": str(32 * MB),
         },
     ) as under:
         band = Band("alice")
