@@ -55,9 +55,14 @@ def relay(
 
 
 def _holds(peer: Peer, covalue_id: str) -> bool:
-    """Whether the peer holds a CoValue, or is being sent it ahead of what comes now."""
+    """Whether the peer holds a CoValue, or is being sent it ahead of what comes now.
+
+    Not the header alone, which may be ahead of what an account is verified by (see `order`).
+    """
     subscription = peer.subscriptions.get(covalue_id)
-    return subscription is not None and (subscription.in_step or subscription.header)
+    if subscription is None or subscription.in_step:
+        return subscription is not None
+    return subscription.header and bool(subscription.known)
 
 
 def _after_sending(

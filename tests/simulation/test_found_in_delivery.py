@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from server.store.memory import MemoryStore
-from tests.integration.sync.stage import Band, stage
+from tests.integration.sync.stage import Band, edit, stage
 from tests.signing import Account, content, extend, group, set_role
 from tests.simulation.gates import SlowReads, a_while
 
@@ -132,3 +132,63 @@ async def test_a_member_who_joins_while_a_delivery_is_planned_comes_first() -> N
         while band.group.id not in order:
             order.append((await bob.next())["id"])
         assert guest.id in order
+
+
+async def test_what_the_peer_sends_during_a_delivery_is_not_sent_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Found by reading: a piece on its way set back what the peer was known to hold of a session,
+    # although it had gone on writing it meanwhile.
+    monkeypatch.setattr("server.streaming._READ_BYTES", 1)
+    store, band = SlowReads(MemoryStore()), Band()
+    async with stage(store) as running:
+        alice, bob = running.client(), running.client()
+        await alice.upload(*band.first())
+        await alice.upload(band.edit("second"))
+        other = band.account.session("other")
+        await alice.upload(content(band.map, {other.id: other.append(edit("other"))}))
+        bob.load(band.group.id)
+        await bob.take(2)
+        store.shut_reads()
+        bob.load(band.map.id, {band.session.id: 1})
+        await store.someone_waits()
+        first, store.read_gate = store.read_gate, anyio.Event()
+        first.set()
+        await a_while()
+        await store.someone_waits()
+        bob.send(band.edit("third"))
+        await a_while()
+        store.read_gate.set()
+        assert (await bob.next())["action"] == "known"
+        piece = await bob.next()
+        assert {s: run["after"] for s, run in piece["new"].items()} == {
+            band.session.id: 1,
+            other.id: 0,
+        }
+        await bob.nothing()
+
+
+async def test_a_superseded_delivery_reads_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Found by reading: it read all that it had planned to send, and sent nothing of it.
+    monkeypatch.setattr("server.streaming._READ_BYTES", 1)
+    store, band = SlowReads(MemoryStore()), Band()
+    async with stage(store) as running:
+        alice, bob = running.client(), running.client()
+        await alice.upload(*band.first())
+        counts = {band.session.id: 1}
+        for n in range(3):
+            other = band.account.session(f"other {n}")
+            counts[other.id] = 1
+            await alice.upload(content(band.map, {other.id: other.append(edit(n))}))
+        bob.load(band.group.id)
+        await bob.take(2)
+        store.shut_reads()
+        bob.load(band.map.id)
+        await store.someone_waits()
+        first, store.read_gate = store.read_gate, anyio.Event()
+        bob.load(band.map.id, counts)
+        await a_while()
+        first.set()
+        assert (await bob.next())["action"] == "known"
+        await a_while()
+        assert not store.waiting_calls

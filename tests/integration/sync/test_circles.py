@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import anyio
 import pytest
 
+from server.store.memory import MemoryStore
 from tests.integration.sync.stage import LIMITS, Band, Client, Message, Stage, edit, known, stage
 from tests.signing import Account, Agent, CoValue, content, extend, group, owned_map, set_role
+from tests.simulation.gates import SlowReads, a_while
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +76,32 @@ async def test_an_account_that_names_what_its_owner_writes_comes_first() -> None
             announced = [m for m in got if not _transactions(m)]
             assert all(m["expectContentUntil"] for m in announced)
             await bob.nothing()
+
+
+async def test_what_an_account_signs_meanwhile_does_not_overtake_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Found by the simulation, seed 500830: only the account's header had been sent by then.
+    monkeypatch.setattr("server.streaming._READ_BYTES", 1)
+    store, band = SlowReads(MemoryStore()), Band()
+    async with stage(store) as running:
+        alice, bob = running.client(), running.client()
+        others = group(MALLORY.id, unique="others")
+        await alice.upload(*band.first(), content(others, {}, with_header=True))
+        await alice.upload(named_in(band.account, band.map.id))
+        bob.load(others.id)
+        await bob.next()
+        store.shut_reads()
+        bob.load(band.map.id)
+        await store.someone_waits()
+        first, store.read_gate = store.read_gate, anyio.Event()
+        first.set()
+        await a_while()
+        log = band.account.session("others")
+        run = log.append(set_role(band.account.id, "reader", made_at=9))
+        await alice.upload(content(others, {log.id: run}))
+        store.read_gate.set()
+        await taken(bob, 5)
 
 
 async def test_a_group_that_names_its_own_file_never_overtakes_it() -> None:
