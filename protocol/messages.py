@@ -19,7 +19,7 @@ MAX_COUNT: Final = 2**53 - 1
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 
-class Load(msgspec.Struct, tag_field="action", tag="load"):
+class Load(msgspec.Struct, tag_field="action", tag="load", gc=False):
     """I want this CoValue, and this is what I hold of it."""
 
     id: str
@@ -27,7 +27,7 @@ class Load(msgspec.Struct, tag_field="action", tag="load"):
     sessions: dict[str, Count]
 
 
-class Known(msgspec.Struct, tag_field="action", tag="known"):
+class Known(msgspec.Struct, tag_field="action", tag="known", gc=False):
     """This is what I hold: an answer to `load`, an acknowledgement, or a correction."""
 
     id: str
@@ -36,14 +36,14 @@ class Known(msgspec.Struct, tag_field="action", tag="known"):
     isCorrection: bool = False  # noqa: N815
 
 
-class _OutgoingKnown(msgspec.Struct, tag_field="action", tag="known", omit_defaults=True):
+class _OutgoingKnown(msgspec.Struct, tag_field="action", tag="known", gc=False, omit_defaults=True):
     id: str
     header: bool
     sessions: Sessions
     isCorrection: bool = False  # noqa: N815
 
 
-class Content(msgspec.Struct, tag_field="action", tag="content", omit_defaults=True):
+class Content(msgspec.Struct, tag_field="action", tag="content", gc=False, omit_defaults=True):
     """New transactions, per session, and the header if the receiver may lack it."""
 
     id: str
@@ -51,26 +51,26 @@ class Content(msgspec.Struct, tag_field="action", tag="content", omit_defaults=T
     header: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class Done(msgspec.Struct, tag_field="action", tag="done"):
+class Done(msgspec.Struct, tag_field="action", tag="done", gc=False):
     """Legacy; means nothing."""
 
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class Reconcile(msgspec.Struct, tag_field="action", tag="reconcile"):
+class Reconcile(msgspec.Struct, tag_field="action", tag="reconcile", gc=False):
     """0.20: here are values that I have stored, each with the hash of its known sessions."""
 
     id: str
     values: list[tuple[str, str]]
 
 
-class ReconcileAck(msgspec.Struct, tag_field="action", tag="reconcile-ack"):
+class ReconcileAck(msgspec.Struct, tag_field="action", tag="reconcile-ack", gc=False):
     """0.20: each value of that batch was answered."""
 
     id: str
 
 
-class SessionContent(msgspec.Struct):
+class SessionContent(msgspec.Struct, gc=False):
     """One session's part of a `content`: transactions from index `after` on."""
 
     after: Count

@@ -19,7 +19,9 @@ from protocol.errors import InvalidTransaction, shown
 MAX_MADE_AT: Final = 2**53 - 1
 
 
-class Transaction(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Transaction(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
+):
     """One transaction. The order of the members here is the canonical, alphabetical one."""
 
     changes: str | msgspec.UnsetType = msgspec.UNSET
@@ -38,7 +40,6 @@ class Transaction(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 _UNSET: Final = msgspec.UNSET
 _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
-_RAW: Final = tuple(b'"' + prefix.encode() for prefix in RAW_PREFIXES)
 
 
 def canonical_transaction(transaction: Transaction) -> bytes:
@@ -46,19 +47,20 @@ def canonical_transaction(transaction: Transaction) -> bytes:
 
     Raises `InvalidTransaction` unless its members fit its privacy and it hashes alike everywhere.
     """
-    key, meta = transaction.keyUsed, transaction.meta
+    content, key, meta = transaction.changes, transaction.keyUsed, transaction.meta
     if transaction.privacy == "trusting":
-        content = transaction.changes
         fits = transaction.encryptedChanges is _UNSET and key is _UNSET
     else:
+        fits = content is _UNSET and key is not _UNSET
         content = transaction.encryptedChanges
-        fits = transaction.changes is _UNSET and key is not _UNSET
-    if not isinstance(content, str) or not fits:
+    if content is _UNSET or not fits:
         raise InvalidTransaction(f"members do not fit a {transaction.privacy} transaction")
     text = _encode(transaction)
     # Only where something was escaped can there be something that Jazz would not escape.
-    if b"\\" in text:
-        for member in (content,) if key is _UNSET and meta is _UNSET else (content, meta, key):
+    if b"\\" in text and (
+        content.startswith(RAW_PREFIXES) or meta is not _UNSET or key is not _UNSET
+    ):
+        for member in (content, meta, key):
             if isinstance(member, str) and member.startswith(RAW_PREFIXES) and needs_escape(member):
                 raise InvalidTransaction(
                     f"encrypted text with characters to escape: {shown(member)}"
@@ -67,23 +69,28 @@ def canonical_transaction(transaction: Transaction) -> bytes:
 
 
 def canonical_transactions(transactions: list[Transaction]) -> list[bytes]:
-    """The canonical text of each; see `canonical_transaction`, and its error.
-
-    All at once, as a message may hold a hundred thousand.
-    """
-    for each in transactions:
-        trusting = each.privacy == "trusting"
-        if (
-            (each.changes is _UNSET) is trusting
-            or (each.encryptedChanges is _UNSET) is not trusting
-            or (each.keyUsed is _UNSET) is not trusting
-        ):
-            raise InvalidTransaction(f"members do not fit a {each.privacy} transaction")
-    text = _encode_lines(transactions)
-    if b"\\" in text and any(raw in text for raw in _RAW):
-        return [canonical_transaction(each) for each in transactions]
-    # No text holds a line feed: in JSON it is escaped.
-    return text.split(b"\n")[:-1]
+    """The canonical text of each; see `canonical_transaction`. Raises `InvalidTransaction`."""
+    if len(transactions) == 1:
+        return [canonical_transaction(transactions[0])]
+    is_raw = False
+    for transaction in transactions:
+        content, key = transaction.changes, transaction.keyUsed
+        if transaction.privacy == "trusting":
+            fits = transaction.encryptedChanges is _UNSET and key is _UNSET
+        else:
+            fits = content is _UNSET and key is not _UNSET
+            content = transaction.encryptedChanges
+            is_raw = True
+        if content is _UNSET or not fits:
+            break
+        if transaction.meta is not _UNSET or content.startswith(RAW_PREFIXES):
+            is_raw = True
+    else:
+        # A line each: within, line breaks are escaped.
+        text = _encode_lines(transactions)
+        if not is_raw or b"\\" not in text:
+            return text.splitlines()
+    return [canonical_transaction(transaction) for transaction in transactions]
 
 
 def transaction_size(transaction: Transaction) -> int:

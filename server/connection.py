@@ -33,6 +33,7 @@ log: Final = structlog.get_logger(__name__)
 
 _HIGH_WATER: Final = 128 * 1024
 _CLOSE_S: Final = 3.0
+_MUCH_BYTES: Final = 128 * 1024
 _EARLY_BYTES: Final = 64 * 1024
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
@@ -57,14 +58,17 @@ class Port(Protocol):
     def joined(self, connection: Connection, outbox: Outbox) -> Peer:
         """The connection is a websocket now."""
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """A text frame came in."""
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Text frames came in."""
 
     def catch_up(self, peer: Peer) -> None:
         """There is room for what did not fit."""
 
     def account(self, connection: Connection, unfinished: int) -> None:
         """So many bytes of the connection wait to become messages or to be dealt with."""
+
+    def flush_soon(self, connection: Connection) -> None:
+        """Call `flush` of the connection: something waits to be sent."""
 
     def slice_soon(self, connection: Connection) -> None:
         """Call `take_slice` of the connection when it is its turn."""
@@ -82,7 +86,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_choked",
         "_early",
-        "_flushing",
         "_inflow",
         "_port",
         "_protocol",
@@ -110,7 +113,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
-        self._flushing = False
         self._inflow = Inflow(self._protocol, self, port.loop.time)
         self.lost = False
         """Whether the socket is gone, while what came over it is still being dealt with."""
@@ -155,7 +157,15 @@ class Connection(asyncio.Protocol):
         self._inflow.feed(data, self.heard)
         if self._inflow.waits:
             self.set_reading(self._reading)
+        elif len(data) > _MUCH_BYTES and self._may_read():
+            # The loop would read on and on, up to 32 times, before it does anything else.
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._port.loop.call_soon(self._read_on)
         self._account()
+
+    def _read_on(self) -> None:
+        self.set_reading(self._reading)
 
     def _take_in_request(self, data: bytes) -> bytes:
         """Take in what is still of the request, and return what follows it."""
@@ -203,7 +213,7 @@ class Connection(asyncio.Protocol):
         if self._choked:
             self._choked = False
             self.set_reading(self._reading)
-        self._flush()
+        self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -249,7 +259,7 @@ class Connection(asyncio.Protocol):
             # For something that it did: the rest of that is not looked at.
             self._inflow.end()
         if self._protocol.state is State.OPEN:
-            self._flush()
+            self.flush()
             if self._inflow.is_over:
                 self._protocol.fail(code, reason)
             else:
@@ -289,7 +299,7 @@ class Connection(asyncio.Protocol):
         request.headers.clear()
         self._inflow.begin(self._port.settings.max_message_bytes)
         limit = self._port.settings.outbox_bytes
-        outbox = Outbox(limit, self._schedule_flush, self._port.outboxes)
+        outbox = Outbox(limit, self._flush_soon, self._port.outboxes)
         self.peer = self._port.joined(self, outbox)
         if early:
             self.data_received(bytes(early))
@@ -341,10 +351,10 @@ class Connection(asyncio.Protocol):
         if not self.lost:
             self._send_protocol_data()
 
-    def message(self, message: bytes) -> None:
-        """See `Listener`: hand it to the node."""
+    def messages(self, messages: list[bytes]) -> None:
+        """See `Listener`: hand them to the node."""
         if self.peer is not None and (self.lost or not self.peer.closed):
-            self._port.receive(self.peer, message)
+            self._port.receive(self.peer, messages)
 
     def take_slice(self) -> bool:
         """Deal with the next slice of a large message, or parse on. Returns whether more waits."""
@@ -383,14 +393,11 @@ class Connection(asyncio.Protocol):
         self._resting = None
         self.set_reading(self._reading)
 
-    def _schedule_flush(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            self._port.loop.call_soon(self._flush)
+    def _flush_soon(self) -> None:
+        self._port.flush_soon(self)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write what waits, until the socket's buffer is full."""
-        self._flushing = False
         peer, transport = self.peer, self._transport
         if peer is None or transport is None or self._protocol.state is not State.OPEN:
             return

@@ -40,7 +40,7 @@ class Writer(NamedTuple):
     signer: bytes
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True):
     """A message that a peer sent about this CoValue."""
 
     peer: Peer

@@ -34,6 +34,7 @@ from server.config import Settings
 from server.connection import Connection
 from server.crowd import Crowd, room_for
 from server.errors import PortUnavailable, Refused
+from server.flushes import Flushes
 from server.framing import text_frame
 from server.node import Node
 from server.offences import QUOTA, UNFINISHED
@@ -77,6 +78,8 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._names = count(1)
         self._slices = Slices(self.loop.time, self.loop.call_soon)
+        self._flushes = Flushes(self.loop.call_soon, lambda: self.count("faults"))
+        node.on_commit = self._flushes.run
         self._crowd = Crowd(
             settings.connections, settings.address_connections, settings.trusted_proxies
         )
@@ -185,6 +188,10 @@ class Gateway:
         """Something happened that `/health` shows."""
         self.node.counters[what] += 1
 
+    def flush_soon(self, connection: Connection) -> None:
+        """Let the connection send what waits: in the next turn, or after a commit before that."""
+        self._flushes.add(connection)
+
     def slice_soon(self, connection: Connection) -> None:
         """Deal with the next slice of the connection's large message when it is its turn."""
         self._slices.add(connection)
@@ -202,13 +209,17 @@ class Gateway:
             log.info("peer.unfinished", peer=largest.peer.name if largest.peer else None)
             largest.close(*UNFINISHED)
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """A text frame came in."""
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Text frames came in."""
         usage = peer.usage
-        usage.bytes_in += len(frame)
-        if usage.limited and not self._is_within_limits(peer, frame):
+        usage.bytes_in += sum(map(len, frames))
+        if not usage.limited:
+            self.node.receive(peer, frames)
             return
-        self.node.receive(peer, frame)
+        for frame in frames:
+            if not self._is_within_limits(peer, frame):
+                return
+            self.node.receive(peer, [frame])
 
     def _is_within_limits(self, peer: Peer, frame: bytes) -> bool:
         """Hold a key to its limits: read later what comes too fast, close what is too much."""

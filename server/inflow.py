@@ -34,8 +34,8 @@ class Listener(Protocol):
     def may_listen(self) -> bool:
         """Whether messages are wanted now; if not, they wait in the inflow."""
 
-    def message(self, message: bytes) -> None:
-        """Lines of text, not larger than a slice if there are several."""
+    def messages(self, messages: list[bytes]) -> None:
+        """Texts that came in together, each of lines: not larger than a slice if of several."""
 
     def request(self, request: Request) -> None:
         """The request for the websocket."""
@@ -132,7 +132,7 @@ class Inflow:
                 self._slices = self._slices or None
             else:
                 self._sliced_bytes -= len(part) + 1
-                self._listener.message(part)
+                self._listener.messages([part])
         elif self._unparsed:
             self._parse_piece()
         return self.waits
@@ -143,8 +143,11 @@ class Inflow:
         if self._texts is not None:
             texts = self._texts.feed(data)
             count = len(texts)
-            for text in texts:
-                self._receive(text)
+            if len(texts) > 1 and self._are_small(texts):
+                self._listener.messages(texts)
+            else:
+                for text in texts:
+                    self._receive(text)
             if self._texts is None:
                 data = b""
             else:
@@ -210,7 +213,16 @@ class Inflow:
             self._slices.append(sliced_frame(message, _SLICE_BYTES))
             self._sliced_bytes += len(message) + 1
         else:
-            self._listener.message(message)
+            self._listener.messages([message])
+
+    def _are_small(self, texts: list[bytes]) -> bool:
+        """Whether nothing needs to be looked at in any of them, as nearly always."""
+        return (
+            all(map(bytes.isascii, texts))
+            and max(map(len, texts)) <= _SMALL_BYTES
+            and not (self._slices or self.is_over)
+            and self._listener.may_listen()
+        )
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -33,7 +33,7 @@ _DEPENDENCIES: Final = 10_000
 """That one message may bring; Jazz's have a few, as they end at about 100 KB."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One message's part about one session."""
 
     peer: Peer
@@ -219,8 +219,7 @@ def _take_session(
                 for entry in run:
                     writer = _take_one(covalue, session, writer, entry, outcome)
                 continue
-        for entry in run:
-            _note(covalue, entry, outcome)
+        _note(covalue, session, run, outcome)
 
 
 def _take_one(
@@ -230,7 +229,7 @@ def _take_one(
     if entry.after <= held < entry.end:
         texts = entry.canonical[held - entry.after :]
         writer = _extend(covalue, writer, session, texts, entry.signature, [entry], outcome)
-    _note(covalue, entry, outcome)
+    _note(covalue, session, [entry], outcome)
     return writer
 
 
@@ -262,14 +261,16 @@ def _extend(
     return writer
 
 
-def _note(covalue: CoValue, entry: Entry, outcome: Outcome) -> None:
-    """Remember what the entry says about its sender."""
-    held = covalue.counts.get(entry.session, 0)
-    if entry.after > held:
-        outcome.gaps.add(entry.peer)
-    elif entry.end <= held:
-        sent = outcome.sent[entry.peer]
-        sent[entry.session] = max(entry.end, sent.get(entry.session, 0))
+def _note(covalue: CoValue, session: str, entries: list[Entry], outcome: Outcome) -> None:
+    """Remember what the entries, all of one session, say about their senders."""
+    held = covalue.counts.get(session, 0)
+    for entry in entries:
+        if entry.after > held:
+            outcome.gaps.add(entry.peer)
+        elif entry.end <= held:
+            sent = outcome.sent[entry.peer]
+            if entry.end > sent.get(session, -1):
+                sent[session] = entry.end
 
 
 def take_deletion(covalue: CoValue, entry: Entry, signer: bytes, outcome: Outcome) -> bool:
@@ -290,5 +291,5 @@ def take_deletion(covalue: CoValue, entry: Entry, signer: bytes, outcome: Outcom
     writer = Writer(Chain(), signer)
     before = len(outcome.chunks)
     _extend(covalue, writer, entry.session, entry.canonical, entry.signature, [entry], outcome)
-    _note(covalue, entry, outcome)
+    _note(covalue, entry.session, [entry], outcome)
     return len(outcome.chunks) > before

@@ -9,7 +9,8 @@ messages wait in its inbox, in their order, and nobody else's do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import anyio
@@ -58,6 +59,7 @@ _CLOSURE: Final = 1_000
 """CoValues that one may depend on, however small the memory."""
 _HISTORY: Final = 1024 * 1024
 """Bytes of a group's history that are judged, however small the memory."""
+_ABOUT_ONE: Final = (Content, Known, Load)
 _ID_LENGTH: Final = 1_000
 _SESSIONS: Final = 16
 """Of one message, dealt with at once."""
@@ -87,7 +89,9 @@ class Node:
         self.counters: Counter[str] = Counter()
         self._conduct = Conduct(self.counters, clock)
         self._acks = Acknowledger(Reconciler.answered)
-        self.journal = Journal(store, self._acks.flush, clock)
+        self.journal = Journal(store, self._committed, clock)
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called after a commit, when everybody who waited for it has been told."""
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
         self._interests = Interests(limits, self.residents, self._conduct, self._start, self._expel)
@@ -174,18 +178,26 @@ class Node:
         peer.disconnect(*closing)
         self.disconnect(peer)
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """Take in one frame. What is no message is dropped and counted, line by line."""
+    def receive(self, peer: Peer, frames: Sequence[bytes]) -> None:
+        """Take in frames. What is no message is dropped and counted, line by line."""
         if self._draining:
             return
-        for line in split_frame(frame):
+        held = self._receive(peer, frames)
+        if held:
+            self._backpressure.hold(peer, held)
+
+    def _receive(self, peer: Peer, frames: Sequence[bytes]) -> int:
+        """Put the messages into inboxes. Returns what they take in memory, in bytes."""
+        held = 0
+        latest: CoValue | None = None
+        for line in chain.from_iterable(map(split_frame, frames)):
             try:
                 message = decode_message(line)
             except MalformedMessage as error:
                 if self._conduct.malformed(peer, error):
-                    return
+                    return held
                 continue
-            if isinstance(message, Content | Known | Load):
+            if isinstance(message, _ABOUT_ONE):
                 covalue = self.residents.peek(message.id)
                 if covalue is None:
                     if not is_covalue_id(message.id):
@@ -206,10 +218,13 @@ class Node:
                     size = share * len(parts)
                 else:
                     covalue.inbox.append(Item(peer, message, size))
-                self._backpressure.hold(peer, size)
-                self._turns.add(covalue)
+                held += size
+                if covalue is not latest:
+                    self._turns.add(covalue)
+                    latest = covalue
             elif isinstance(message, Reconcile):
                 self._reconcile(peer, message)
+        return held
 
     def catch_up(self, peer: Peer) -> None:
         """The outbox has room again: read on, and deliver what did not fit."""
@@ -236,7 +251,7 @@ class Node:
             return
         if covalue.busy:
             return
-        items, rest = portion(covalue.inbox)
+        items, rest = portion(covalue.inbox, first=not covalue.pending)
         covalue.inbox = []
         try:
             self._deal_with_items(covalue, items)
@@ -360,6 +375,10 @@ class Node:
 
     def _correct(self, covalue: CoValue, peer: Peer) -> None:
         self._acks.ask(covalue, peer, correction=True)
+
+    def _committed(self) -> None:
+        self._acks.flush()
+        self.on_commit()
 
     def _found_damage(self, damage: StoreDamaged) -> None:
         covalue = self.residents.peek(damage.covalue)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
+
 from protocol.messages import encode_load
 from server.backpressure import Backpressure
 from server.circles import circle_of
@@ -111,7 +113,7 @@ class Parking:
                 else:
                     peer.parked_bytes -= parked.item.size
                     self._backpressure.hold(peer, parked.item.size)
-                    ready.append(parked.item._replace(woken=True))
+                    ready.append(msgspec.structs.replace(parked.item, woken=True))
             covalue.parked = waiting
             for peer in starved | {item.peer for item in ready}:
                 if peer not in blocked:

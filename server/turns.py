@@ -18,18 +18,27 @@ _TURN_S: Final = 0.01
 _SHARE_S: Final = 0.001
 """Of a turn for one sender, before it is another's: so that its answers leave together."""
 _ITEMS: Final = 512
-_BYTES: Final = 512 * 1024
+_BYTES: Final = 192 * 1024
+_FIRST_BYTES: Final = 128 * 1024
 _SESSIONS: Final = 64
 _NESTING: Final = 32
 
 
-def portion(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
+def portion(inbox: list[Item], *, first: bool) -> tuple[list[Item], list[Item]]:
     """What of an inbox is dealt with in one go, and the rest.
 
     Each session costs a signature check (about 0.1 ms), and each message may, if one is forged. And
-    the first part of a file is to be acknowledged before its last one is read.
+    the first part of a file is to be acknowledged before its last one is read: `first` says that
+    nothing of the CoValue is on its way to the disk.
     """
     if len(inbox) <= 2:
+        return inbox, []
+    most = _FIRST_BYTES if first else _BYTES
+    if (
+        len(inbox) <= _ITEMS
+        and sum([item.size for item in inbox]) <= most
+        and sum([len(i.message.new) for i in inbox if isinstance(i.message, Content)]) <= _SESSIONS
+    ):
         return inbox, []
     sessions: set[str] = set()
     size = 0
@@ -37,7 +46,7 @@ def portion(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
         size += item.size
         if isinstance(item.message, Content):
             sessions.update(item.message.new)
-        if index and (len(sessions) > _SESSIONS or size > _BYTES):
+        if index and (len(sessions) > _SESSIONS or size > most):
             return inbox[:index], inbox[index:]
     return inbox[:_ITEMS], inbox[_ITEMS:]
 

@@ -25,6 +25,7 @@ from websockets.http11 import Request
 
 from server.config import Settings
 from server.connection import Connection
+from server.flushes import Flushes
 from server.outbox import Outbox, Outboxes
 from server.peer import Peer
 from server.slices import Slices
@@ -47,6 +48,7 @@ class EchoPort:
         self.open: set[Connection] = set()
         self.outboxes = Outboxes(2**30)
         self._slices = Slices(self.loop.time, self.loop.call_soon)
+        self._flushes = Flushes(self.loop.call_soon, lambda: None)
 
     def arrived(self, connection: Connection) -> None:
         """A socket is there."""
@@ -60,9 +62,10 @@ class EchoPort:
         """The connection is a websocket now."""
         return Peer("echo", outbox, connection.set_reading, connection.close)
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """Say it again."""
-        peer.tell(frame)
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Say them again."""
+        for frame in frames:
+            peer.tell(frame)
 
     def catch_up(self, peer: Peer) -> None:
         """Read on: what was said has been taken."""
@@ -70,6 +73,10 @@ class EchoPort:
 
     def account(self, connection: Connection, unfinished: int) -> None:
         """There is room."""
+
+    def flush_soon(self, connection: Connection) -> None:
+        """It sends in the next turn."""
+        self._flushes.add(connection)
 
     def slice_soon(self, connection: Connection) -> None:
         """It gets its turn."""

@@ -163,11 +163,11 @@ async def _play(data: bytes) -> Counter[str]:
         for who, what, text in _deeds(data):
             ghost = ghosts[who]
             if what == 0:
-                server.receive(ghost.peer, text)
+                server.receive(ghost.peer, [text])
             elif what == 1:
-                server.receive(ghost.peer, b"\n".join(_prepared(text)))
+                server.receive(ghost.peer, [b"\n".join(_prepared(text))])
             elif what == 2:
-                server.receive(ghost.peer, _patched(text))
+                server.receive(ghost.peer, [_patched(text)])
             elif what == 3:
                 server.disconnect(ghost.peer)
                 gone.append(ghost)

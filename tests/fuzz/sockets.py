@@ -14,6 +14,7 @@ from websockets.http11 import Request
 
 from server.config import Settings
 from server.connection import Connection
+from server.flushes import Flushes
 from server.outbox import Outbox, Outboxes
 from server.peer import Peer
 from server.slices import Slices
@@ -119,6 +120,7 @@ class Ear:
         self.gone = 0
         self.outboxes = Outboxes(2**30)
         self._slices = Slices(self.loop.time, self.loop.call_soon)
+        self._flushes = Flushes(self.loop.call_soon, lambda: None)
 
     def arrived(self, connection: Connection) -> None:
         """A socket is there."""
@@ -131,15 +133,19 @@ class Ear:
         """The connection is a websocket now."""
         return Peer("1", outbox, connection.set_reading, connection.close)
 
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """Note it, and say it again."""
-        self.heard.append(frame)
+    def receive(self, peer: Peer, frames: list[bytes]) -> None:
+        """Note them."""
+        self.heard += frames
 
     def catch_up(self, peer: Peer) -> None:
         """Nothing waits."""
 
     def account(self, connection: Connection, unfinished: int) -> None:
         """There is room."""
+
+    def flush_soon(self, connection: Connection) -> None:
+        """It sends in the next turn."""
+        self._flushes.add(connection)
 
     def slice_soon(self, connection: Connection) -> None:
         """It gets its turn."""

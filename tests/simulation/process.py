@@ -92,7 +92,7 @@ class Connection:
         if self.is_open:
             self._process.record.moved(f"{self.name} >", frame)
             self.largest = max(self.largest, len(frame))
-            self._process.node.receive(self.peer, frame)
+            self._process.node.receive(self.peer, [frame])
             self._process.check_bounds(self)
 
     def _flush(self) -> None:

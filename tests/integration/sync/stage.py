@@ -52,7 +52,7 @@ class Client:
     def send(self, *messages: bytes | Message) -> None:
         """Send messages in one frame."""
         texts = [m if isinstance(m, bytes) else json.dumps(m).encode() for m in messages]
-        self._node.receive(self.peer, b"\n".join(texts))
+        self._node.receive(self.peer, [b"\n".join(texts)])
 
     def load(self, value: str, sessions: Mapping[str, int] | None = None) -> None:
         """Ask for a CoValue. `sessions` is what is held; `None` means nothing at all."""
