@@ -168,6 +168,7 @@ class Node:
         peer.closed = True
         peer.outbox.close()
         self._backpressure.leave(peer)
+        self._acks.forget(peer)
         self._deliveries.pop(peer, None)
         self._parking.forget(peer)
         self._conduct.left(peer)
@@ -229,6 +230,7 @@ class Node:
     def catch_up(self, peer: Peer) -> None:
         """The outbox has room again: read on, and deliver what did not fit."""
         peer.drained()
+        self._acks.drained(peer)
         for covalue_id in list(peer.lagging):
             self._deliver(peer, self.residents.get(covalue_id))
 

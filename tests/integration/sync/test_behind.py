@@ -125,3 +125,30 @@ async def test_headers_wait_for_room_as_transactions_do() -> None:
         wanted = {value.id for value in values}
         while wanted:
             wanted.discard((await reader.next())["id"])
+
+
+async def test_large_acknowledgements_do_not_pile_up() -> None:
+    async with stage(limits=BOUNDED) as running:
+        band, alice = Band(), running.client()
+        await alice.upload(*band.first())
+        sessions = [band.account.session(f"device {n}") for n in range(1_100)]
+        runs = {session.id: session.append(edit(1)) for session in sessions}
+        alice.send(content(band.map, runs))
+        held = {band.session.id: 1} | dict.fromkeys(runs, 1)
+        while (await alice.next())["sessions"] != held:
+            pass
+        alice.reading = False
+        for number in range(30):
+            alice.send(band.edit(number))
+            await running.node.journal.settled(running.node.journal.appended)
+            # Each is a commit, and each `known` names them all.
+            for _ in range(5):
+                await anyio.lowlevel.checkpoint()
+        assert alice.peer.outbox.size < 4 * BOUNDED.outbox_bytes
+        alice.resume()
+        while (await alice.next())["sessions"] != held | {band.session.id: 31}:
+            pass
+        await alice.nothing()
+        record = running.node.residents.peek(band.map.id)
+        assert record is not None
+        assert record.pins == 0
