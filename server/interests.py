@@ -68,7 +68,7 @@ class Interests:
         """Bring the peers that have too many subscriptions below their bound."""
         while self._crowded:
             peer = self._crowded.pop()
-            self._shorten(peer, self._limits.subscriptions // _SHARE)
+            self._shorten(peer, min(self._limits.subscriptions // _SHARE, _AT_ONCE))
 
     def _over(self) -> None:
         """Arrears are beyond their bound: soon, as whoever adds to them is in the middle of it."""
@@ -81,16 +81,17 @@ class Interests:
         while self._arrears.is_over and self._peers:
             self._expel(max(self._peers, key=lambda p: p.arrears.size), BEHIND)
 
-    def check_total(self) -> None:
+    async def check_total(self) -> None:
         """Take from those that have most until the total is within its bound."""
-        total = sum(len(peer.subscriptions) for peer in self._peers)
-        while total > self._limits.total_subscriptions:
+        while (
+            sum(len(peer.subscriptions) for peer in self._peers) > self._limits.total_subscriptions
+        ):
             peer = max(self._peers, key=lambda p: len(p.subscriptions))
             before = len(peer.subscriptions)
-            self._shorten(peer, max(before // _SHARE, 1))
+            self._shorten(peer, min(max(before // _SHARE, 1), _AT_ONCE))
             if len(peer.subscriptions) == before:
                 return
-            total -= before - len(peer.subscriptions)
+            await anyio.lowlevel.checkpoint()
 
     def _shorten(self, peer: Peer, count: int) -> None:
         """End some of the oldest of `count` subscriptions that nothing is on its way for."""

@@ -408,7 +408,7 @@ class Node:
     async def _sweep(self) -> None:
         while True:
             await anyio.sleep(_SWEEP_S)
-            self._interests.check_total()
+            await self._interests.check_total()
             dropped = self._parking.expire()
             if dropped:
                 self.counters["expired"] += dropped
