@@ -17,6 +17,7 @@ from bench.ramp import Ramp, Step, climb, knee
 from bench.readme import BEGIN, END, around_markers, tables, write_between_markers
 from bench.report import (
     machine,
+    profile_table,
     raw,
     raw_of,
     scenario_table,
@@ -66,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         default=DEFAULT_PROCESSES,
         help="processes that read in the fan-outs; default: cores less one, at most 4",
     )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="also print where the servers' CPU time goes, as `perf` sees it",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw results there")
     parser.add_argument(
         "--write-table",
@@ -108,6 +114,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         repeats=given.repeats or (1 if given.url or given.quick else 3),
         seconds=given.seconds or (1.0 if given.quick else 3.0),
         processes=max(1, given.processes),
+        profiled=given.profile,
     )
 
 
@@ -141,6 +148,8 @@ def _scenarios(given: argparse.Namespace, plan: Plan) -> None:
     _say(f"### Summary\n\n{summary(results)}")
     if checks(results):
         _say(f"\n### Targets\n\n{target_table(results)}")
+    if given.profile:
+        _say(f"\n### Where the CPU time goes\n\n{profile_table(results)}")
     if given.write_table:
         write_between_markers(given.write_table, tables(plan, results))
     if given.json:

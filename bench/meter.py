@@ -9,6 +9,7 @@ from time import perf_counter, process_time
 
 from bench import procfs
 from bench.percentiles import percentile
+from bench.profile import Profiler
 from bench.servers import Server
 
 
@@ -33,6 +34,8 @@ class Measurement:
     """Transactions in the database, where nothing else is in it."""
     notes: dict[str, float] = field(default_factory=dict)
     """What else was seen; for the raw results."""
+    profile: dict[str, float] = field(default_factory=dict)
+    """Share of the server's CPU time of each part of it (`profile`), if asked for."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -54,9 +57,13 @@ class Meter:
         self.started_at = self.elapsed = 0.0
         self._server_cpu: float | None = None
         self._own_cpu: list[float] = []
+        self._profiler: Profiler | None = None
+        self._profile: dict[str, float] = {}
 
     def start(self) -> None:
         """The measured part begins."""
+        if self._server.profiled and self._server.pid is not None:
+            self._profiler = Profiler(self._server.pid)
         self._server_cpu = self._server.cpu_seconds()
         self._own_cpu = self._own()
         self.started_at = perf_counter()
@@ -68,6 +75,8 @@ class Meter:
         before, after = self._server_cpu, self._server.cpu_seconds()
         self._server_cpu = None if before is None or after is None else after - before
         self._own_cpu = [b - a for a, b in zip(self._own_cpu, self._own(), strict=True)]
+        if self._profiler is not None:
+            self._profile = self._profiler.stop()
 
     def rate(
         self, name: str, unit: str, operations: int, latencies: Sequence[float] = ()
@@ -94,6 +103,7 @@ class Meter:
             cpu_us=None if cpu is None else cpu / max(operations, 1) * 1e6,
             generator=max(self._own_cpu) / self.elapsed,
             notes={} if cpu is None else {"server_cpu_share": cpu / self.elapsed},
+            profile=self._profile,
         )
 
     def _own(self) -> list[float]:

@@ -13,11 +13,13 @@ import msgspec
 from bench import procfs
 from bench.meter import Measurement
 from bench.percentiles import median, ratio
+from bench.profile import PARTS
 from bench.ramp import Step
 from bench.rounds import Plan, Result
 from bench.servers import BASE
 from bench.targets import checks
 
+_PARTS = (*PARTS, "else")
 _HEAD = (
     "server", "result", "p50 ms", "p99 ms", "CPU µs/op", "peak MB", "disk MB", "disk B/tx",
     "generator", "× reference", "× CPU",
@@ -159,6 +161,21 @@ def target_table(results: Sequence[Result]) -> str:
         rows.append((target.measurement, target.metric, wanted, found, check.verdict))
     head = ("scenario", "figure", "target", "measured (worst and best round)", "")
     return "\n".join(_table(head, rows))
+
+
+def profile_table(results: Sequence[Result]) -> str:
+    """The shares of the servers' CPU time, medians over the rounds, of what was sampled."""
+    found: dict[tuple[str, str], list[Measurement]] = {}
+    for result in results:
+        for each in result.measurements:
+            if each.profile:
+                found.setdefault((each.name, result.server), []).append(each)
+    rows = []
+    for (name, server), rounds in found.items():
+        shares = [median([each.profile[part] for each in rounds]) or 0 for part in _PARTS]
+        cpu = median([each.cpu_us for each in rounds if each.cpu_us is not None])
+        rows.append((name, server, _figure(cpu), *(f"{share:.0%}" for share in shares)))
+    return "\n".join(_table(("scenario", "server", "CPU µs/op", *_PARTS), rows))
 
 
 _STEPS = (

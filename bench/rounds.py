@@ -34,6 +34,8 @@ class Plan:
     repeats: int
     seconds: float
     processes: int
+    profiled: bool = False
+    """Whether to see where the CPU time of the servers goes, which slows them a little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,7 @@ def _measure(scenario: Scenario, name: str, number: int, plan: Plan, progress: P
     site = Site(server, plan.seconds, plan.processes, progress.count)
     found, faults = [], []
     try:
+        server.profiled = plan.profiled
         server.start()
         found, fault = _try(scenario, site)
         faults.append(fault)

@@ -55,6 +55,8 @@ class Server:
         self.name = name
         self.url = url
         self.pid: int | None = None
+        self.profiled = False
+        """Whether measurements are to see where its CPU time goes."""
 
     def restart(self) -> None:
         """Stop and start on the same database. Only servers of our own can be."""

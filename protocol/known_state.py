@@ -21,7 +21,10 @@ def merge(target: Sessions, source: Sessions) -> None:
 
 def covers(held: Sessions, wanted: Sessions) -> bool:
     """Whether `held` has every transaction that `wanted` has."""
-    return all(held.get(session, 0) >= count for session, count in wanted.items())
+    for session, count in wanted.items():  # noqa: SIM110 (a generator takes twice as long)
+        if held.get(session, 0) < count:
+            return False
+    return True
 
 
 def lacking(held: Sessions, target: Sessions) -> Sessions:

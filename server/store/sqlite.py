@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _IDS: Final = msgspec.json.Encoder().encode
 _BUSY_S: Final = 5.0
+_READ_CACHE_KIB: Final = 16 * 1024
+"""Pages that the reader keeps: what was written is mostly read soon, by several."""
 
 
 class _Thread(aiosqlite.Connection):
@@ -154,6 +156,7 @@ def _connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     )
     if readonly:
         connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
     # Not mapped into memory: there, an I/O error kills the process (https://sqlite.org/mmap.html).
     connection.execute("PRAGMA mmap_size = 0")
     return connection

@@ -5,10 +5,9 @@ Each test failed when it was written; the seed is the one that found it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import LIMITS, Band, known, stage

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from tests.integration.sync.stage import LIMITS, Band, Client, Stage, edit, stage
 from tests.signing import content, owned_map

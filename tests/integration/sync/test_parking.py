@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from tests.integration.sync.stage import LIMITS, Band, Message, edit, known, stage
 from tests.signing import Account, content, extend, group, set_role

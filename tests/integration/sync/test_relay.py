@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import LIMITS, Band, GatedStore, edit, known, stage

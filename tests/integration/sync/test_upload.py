@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import LIMITS, Band, GatedStore, known, stage
