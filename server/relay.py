@@ -28,7 +28,7 @@ def relay(
     news = _News(covalue, outcome)
     for peer, subscription in covalue.subscribers.items():
         sent = outcome.sent.get(peer)
-        if fresh_dependencies:
+        if fresh_dependencies and subscription.in_step:
             covalue.choose_lane(peer, fresh_dependencies)
         lacks = bool(fresh_dependencies) and not all(_holds(peer, d) for d in fresh_dependencies)
         if sent:
@@ -37,7 +37,8 @@ def relay(
             if subscription.tail is None:
                 if covalue.id not in peer.lagging:
                     deliver(peer, covalue)
-            elif lacks:
+            elif fresh_dependencies:
+                # In its turn, as the lane may be another one then.
                 subscription.drop_tail()
             else:
                 subscription.extend_tail(news.pieces())

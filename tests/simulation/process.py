@@ -11,7 +11,7 @@ import anyio
 import anyio.abc
 
 from server.node import Node
-from server.outbox import Lane, Outbox
+from server.outbox import Lane, Outbox, Outboxes
 from server.peer import Peer
 from tests.simulation.disk import Disk, SimulatedStore
 from tests.simulation.knobs import Knobs
@@ -20,6 +20,7 @@ from tests.simulation.record import Record
 from tests.simulation.virtual_loop import VirtualLoop
 
 _SLACK = 16 * 1024
+_SHARES = 128
 
 
 class Connection:
@@ -121,7 +122,8 @@ class WatchedOutbox(Outbox):
     """An outbox that shows what is put in."""
 
     def __init__(self, connection: Connection) -> None:
-        super().__init__(connection._process.knobs.outbox, connection.ready)
+        process = connection._process
+        super().__init__(process.knobs.outbox, connection.ready, process.outboxes)
         self._connection = connection
 
     def put(self, lane: Lane, message: bytes) -> None:
@@ -141,6 +143,7 @@ class Process:
         self.store = SimulatedStore(disk, loop, random, knobs)
         self.node = Node(self.store, knobs.limits, clock=self._clock, call_soon=self.call_soon)
         self.connections: list[Connection] = []
+        self.outboxes = Outboxes(knobs.outbox * _SHARES)
         self.alive = True
         self._settled = asyncio.Event()
         self._started = asyncio.Event()

@@ -10,7 +10,7 @@ import pytest
 
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import Band, edit, stage
-from tests.signing import Account, content, extend, group, set_role
+from tests.signing import Account, content, extend, group, owned_map, set_role
 from tests.simulation.gates import SlowReads, a_while
 
 pytestmark = pytest.mark.anyio
@@ -192,3 +192,30 @@ async def test_a_superseded_delivery_reads_no_further(monkeypatch: pytest.Monkey
         assert (await bob.next())["action"] == "known"
         await a_while()
         assert not store.waiting_calls
+
+
+async def test_a_new_dependency_in_a_later_lane_changes_no_lane_of_a_delivery() -> None:
+    # Seed 600729. A group got a file as a member while it was on its way: it went on in the lane of
+    # files, and the map that it owns, in its own lane, came before it.
+    store, band, others = SlowReads(MemoryStore()), Band(), Account.named("others")
+    owner = group(others.agent.id, unique="owner of a file")
+    file = owned_map(owner.id, unique="file", type="costream", meta={"type": "binary"})
+    own = others.agent.session("file")
+    async with stage(store) as running:
+        alice, bob = running.client(), running.client()
+        run = own.append(edit("x"))
+        await alice.upload(*band.first(), content(owner, {}, with_header=True))
+        await alice.upload(content(file, {own.id: run}, with_header=True))
+        bob.load(file.id)
+        await bob.take(2)
+        store.shut_reads()
+        bob.load(band.map.id)
+        await store.someone_waits()
+        names = band.group_session.append(set_role(file.id, "reader", made_at=9))
+        await alice.upload(content(band.group, {band.group_session.id: names}))
+        bob.reading = False
+        store.read_gate.set()
+        await a_while()
+        bob.resume()
+        order = [(await bob.next())["id"] for _ in range(3)]
+        assert order == [band.account.id, band.group.id, band.map.id]

@@ -138,8 +138,11 @@ async def test_a_group_that_names_a_map_of_its_own_is_accepted_after_a_loss() ->
         alice.send(both)
         assert (await alice.next())["id"] == band.map.id
         alice.send(tune)
-        await _accepted(alice, known(band.group, {band.group_session.id: 2}))
-        await _accepted(alice, known(band.map, {band.session.id: 1}))
+        await _accepted(
+            alice,
+            known(band.group, {band.group_session.id: 2}),
+            known(band.map, {band.session.id: 1}),
+        )
 
 
 async def test_what_is_created_while_others_are_looked_for_is_not_waited_for() -> None:
@@ -195,10 +198,13 @@ async def test_a_circle_that_is_not_parked_whole_is_accepted(count: int) -> None
         await _heard(running, alice, made)
 
 
-async def _accepted(client: Client, answer: Message) -> None:
-    """Wait for an answer, whatever comes before it."""
-    while await client.next() != answer:
-        pass
+async def _accepted(client: Client, *answers: Message) -> None:
+    """Wait for answers, in any order, whatever else comes."""
+    awaited = list(answers)
+    while awaited:
+        message = await client.next()
+        if message in awaited:
+            awaited.remove(message)
 
 
 async def _heard(running: Stage, client: Client, made: dict[str, bytes]) -> None:
