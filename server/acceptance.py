@@ -256,7 +256,7 @@ class Acceptance:
         if erased:
             for subscription in covalue.subscribers.values():
                 claims = before if subscription.in_step else subscription.known
-                subscription.claims = dict(claims or {})
+                subscription.claim_only(dict(claims or {}))
             chunks = [c for c in outcome.chunks if c.session[-1] == "$"]
         else:
             chunks = outcome.chunks

@@ -52,3 +52,4 @@ class Conduct:
         for what, times in peer.offences.counts.items():
             if times > _LOGGED:
                 log.info("peer.offended", peer=peer.name, what=what, times=times)
+        peer.offences.counts.clear()

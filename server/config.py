@@ -130,6 +130,12 @@ class Settings:
     total_subscriptions: int = _setting(
         500_000, "The same over all peers; beyond it, who has most gives way.", low=1_000
     )
+    total_arrears_bytes: int = _setting(
+        128 * 1024 * 1024,
+        "What is remembered of peers that do not hold all of a CoValue yet; beyond it, who makes"
+        " most of it closes with 1013.",
+        low=1024 * 1024,
+    )
     connections: int = _setting(10_000, "Connections at a time; more are answered with 503.", low=1)
     address_connections: int = _setting(
         1_000,
@@ -163,6 +169,7 @@ class Settings:
             parked_s=self.parked_seconds,
             subscriptions=self.subscriptions,
             total_subscriptions=self.total_subscriptions,
+            total_arrears_bytes=self.total_arrears_bytes,
         )
 
 

@@ -7,7 +7,8 @@ for a while is let go (`release`): its record stays only as long as somebody is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -24,9 +25,12 @@ from server.peer import Peer
 from server.store.interface import StoredCoValue
 from server.subscription import Subscription
 
-BASE_BYTES: Final = 1_500
+BASE_BYTES: Final = 2_000
 _SESSION_BYTES: Final = 500
 _WRITER_BYTES: Final = 2_500
+_WRITERS: Final = 1_000
+"""Sessions of one CoValue whose hashes stay in memory if there is too little of that."""
+_PORTION: Final = 1_000
 
 
 class Writer(NamedTuple):
@@ -64,14 +68,18 @@ def _sound_header(covalue_id: str, stored: StoredCoValue) -> Header:
     if not isinstance(stored.header, bytes):
         raise StoreDamaged("its header is no text")
     header = stored_header(covalue_id, stored.header)
-    # A deletion erases all else in the commit that stores it, so the two prove each other.
-    for sessions in (stored.sessions, stored.damaged):
-        for session in sessions:
-            if parse_session_id(session).deletes != stored.deleted:
-                raise StoreDamaged("whether it is deleted does not fit the sessions that it has")
-    if stored.deleted and not (stored.sessions or stored.damaged):
+    if stored.deleted and not stored.sessions and not stored.damaged:
         raise StoreDamaged("it is deleted, and the delete session is missing")
     return header
+
+
+def _sound_authors(sessions: Iterable[str], deleted: bool) -> set[str]:
+    """The accounts that wrote the sessions, if these can be what was stored."""
+    parsed = [parse_session_id(session) for session in sessions]
+    # A deletion erases all else in the commit that stores it, so the two prove each other.
+    if any(session.deletes != deleted for session in parsed):
+        raise StoreDamaged("whether it is deleted does not fit the sessions that it has")
+    return {session.author for session in parsed if session.author.startswith("co_z")}
 
 
 Acks: TypeAlias = dict[Peer, bool]
@@ -154,9 +162,10 @@ class CoValue:
         """Roughly the bytes that this takes in memory, subscribers not counted."""
         return (
             BASE_BYTES
+            + (0 if self.header is None else len(self.header.canonical))
             + _SESSION_BYTES * len(self.counts)
             + _WRITER_BYTES * len(self.writers)
-            + 100 * len(self.dependencies)
+            + 150 * len(self.dependencies)
         )
 
     @property
@@ -170,7 +179,7 @@ class CoValue:
         """The peer's subscription, made if there is none (and forgotten if the peer is gone)."""
         subscription = self.subscribers.get(peer)
         if subscription is None:
-            subscription = Subscription()
+            subscription = Subscription(None if peer.closed else peer.arrears)
             if not peer.closed:
                 self.subscribers[peer] = subscription
                 peer.subscribe(self.id, subscription)
@@ -191,36 +200,50 @@ class CoValue:
         if lane > subscription.lane:
             subscription.lane = lane
 
-    def fill(self, stored: StoredCoValue | None) -> None:
-        """Take in what the store knows (`None`: nothing).
+    def filling(self, stored: StoredCoValue | None) -> Iterator[None]:
+        """Take in what the store knows (`None`: nothing), a thousand sessions at a time.
 
         Raises `StoreDamaged`, and is lost, if that cannot be what was stored.
         """
-        self.resident = True
         if stored is None:
+            self.resident = True
             return
+        authors: set[str] = set()
         try:
             header = _sound_header(self.id, stored)
+            _sound_authors(stored.damaged, stored.deleted)
+            sessions = list(stored.sessions)
+            for at in range(0, len(sessions), _PORTION):
+                if at:
+                    yield
+                authors |= _sound_authors(sessions[at : at + _PORTION], stored.deleted)
         except (ProtocolError, StoreDamaged) as error:
-            self.lost = True
+            self.resident = self.lost = True
             raise StoreDamaged(str(error), self.id) from None
+        self.resident = True
         self.header = header
         self.cut = set(stored.damaged)
         self.deleted = self.erased = stored.deleted
         self.counts = stored.sessions
         self.durable = dict(stored.sessions)
         self.named = stored.dependencies
-        self.dependencies = {*self.header.dependencies, *stored.dependencies}
-        for session in stored.sessions:
-            author = parse_session_id(session).author
-            if author.startswith("co_z"):
-                self.dependencies.add(author)
+        self.dependencies = {*header.dependencies, *stored.dependencies, *authors}
         self.dependencies.discard(self.id)
 
     def create(self, header: Header) -> None:
         """Begin a new CoValue with a verified header."""
         self.header = header
         self.dependencies = set(header.dependencies)
+
+    def spare_writers(self) -> bool:
+        """Let go of most running hashes, if there are many. Returns whether there were.
+
+        Not while something waits for them (`busy`): they were brought back for it.
+        """
+        if self.busy or len(self.writers) <= 2 * _WRITERS:
+            return False
+        self.writers = dict(islice(self.writers.items(), len(self.writers) - _WRITERS, None))
+        return True
 
     def erase(self) -> None:
         """Become a tombstone: forget every session but the delete sessions."""

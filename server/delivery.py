@@ -21,9 +21,13 @@ from server.outbox import LANE_OF_PRIORITY
 from server.peer import Peer
 from server.residents import Residents
 from server.store.patient import PatientReads
-from server.streaming import Part, Streaming
+from server.streaming import Job, Part, Streaming
 
 _BATCH: Final = 64
+_WALK: Final = 250
+"""CoValues that are looked at in one go."""
+_SESSIONS: Final = 5_000
+"""Of one CoValue, which are planned beside what others do."""
 
 
 class Delivery:
@@ -39,14 +43,16 @@ class Delivery:
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         *,
         most: int,
+        large: anyio.Lock,
         on_too_deep: Callable[[Peer, str], None],
     ) -> None:
         """`answer` sends a `known`; `start` starts a task.
 
         `most` is how many CoValues may be held in memory for one; `on_too_deep` learns of one that
-        would need more.
+        would need more. `large` is held, by one delivery of all, for what takes long to plan.
         """
         self._most = most
+        self._large = large
         self._on_too_deep = on_too_deep
         self._peer = peer
         self._residents = residents
@@ -133,7 +139,7 @@ class Delivery:
             if covalue_id in blocked:
                 waiting = self._blocked.get(covalue_id, (lane, False))[1]
                 self._blocked[covalue_id] = lane, answer or waiting
-        parts = self._plan(batch, blocked, covalues, edges)
+        parts = await self._plan(batch, blocked, covalues, edges)
         self._active.update(part.job.covalue.id for part in parts)
         undurable = [i for i, c in covalues.items() if c.ticket > self._journal.committed]
         late = reaching(edges, undurable)
@@ -149,17 +155,37 @@ class Delivery:
             finally:
                 self._let_go(now)
 
-    def _plan(
+    async def _plan(
         self, batch: dict[str, bool], blocked: set[str], covalues: dict[str, CoValue], edges: Edges
     ) -> list[Part]:
-        """What to send for the batch, in order, without what is blocked."""
+        """What to send for the batch, in order, without what is blocked.
+
+        Very much is planned in turns; nothing, and all of it asked for again, if meanwhile there
+        are new dependencies.
+        """
         order, has_circle = in_order(batch, edges)
-        jobs = {
-            covalue_id: job
-            for covalue_id in order
-            if covalue_id not in blocked
-            and (job := self._streaming.plan(covalues[covalue_id], batch.get(covalue_id, False)))
-        }
+        jobs: dict[str, Job] = {}
+        in_turns = False
+        for index, covalue_id in enumerate(order):
+            if index and index % _WALK == 0:
+                in_turns = True
+                await anyio.lowlevel.checkpoint()
+            if covalue_id in blocked:
+                continue
+            covalue, answer = covalues[covalue_id], batch.get(covalue_id, False)
+            if len(covalue.counts) <= _SESSIONS:
+                job = self._streaming.plan(covalue, answer)
+            else:
+                async with self._large:
+                    await anyio.lowlevel.checkpoint()
+                    job = self._streaming.plan(covalue, answer)
+                in_turns = True
+            if job is not None:
+                jobs[covalue_id] = job
+        if in_turns and any(d not in edges for i in order for d in self._edges(covalues[i])):
+            self._streaming.again(list(jobs.values()))
+            self._streaming.let_go(list(jobs.values()))
+            return []
         if not has_circle or not jobs:
             return [Part(job, alone=False) for job in jobs.values()]
         edges = {i: [d for d in job.header.dependencies if d in jobs] for i, job in jobs.items()}
@@ -196,6 +222,7 @@ class Delivery:
     def _let_go(self, parts: Sequence[Part]) -> None:
         """These are on their way no more: what was blocked by them may follow."""
         self._active.difference_update(part.job.covalue.id for part in parts)
+        self._streaming.let_go([part.job for part in parts])
         blocked, self._blocked = self._blocked, {}
         for covalue_id, (lane, answer) in blocked.items():
             self._enqueue(lane, covalue_id, answer)
@@ -204,6 +231,7 @@ class Delivery:
         """The dependencies of the ids, and theirs, that the peer is not in step with."""
         found: dict[str, None] = {}
         frontier = ids
+        walked = 0
         while frontier:
             async with self._residents.held(frontier) as covalues:
                 edges = {d for covalue in covalues for d in self._edges(covalue)}
@@ -211,6 +239,11 @@ class Delivery:
             found |= dict.fromkeys(frontier)
             if len(found) > self._most:
                 break
+            walked += len(frontier)
+            if walked > _WALK:
+                # Where all of them are in memory, nothing else would give way to others.
+                walked = 0
+                await anyio.lowlevel.checkpoint()
         return found
 
     def _edges(self, covalue: CoValue) -> list[str]:

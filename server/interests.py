@@ -2,7 +2,8 @@
 
 A client that asks for very many values is answered for each, but is told no longer of changes to
 those that it touched first; whoever asks again, is again. That is what a client survives best: its
-values stay readable, and nothing that it wrote is lost.
+values stay readable, and nothing that it wrote is lost. Who makes most be remembered because it is
+not in step is closed: what it holds it says when it comes back.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, Final
 
 import anyio
 
+from server.arrears import AllArrears, Arrears
 from server.conduct import Conduct
 from server.limits import Limits
-from server.offences import UNREAD
+from server.offences import BEHIND, UNREAD, Closing
 from server.peer import Peer
 from server.residents import Residents
 
@@ -32,12 +34,16 @@ class Interests:
         residents: Residents,
         conduct: Conduct,
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        expel: Callable[[Peer, Closing], None],
     ) -> None:
-        """`start` starts a task."""
+        """`start` starts a task; `expel` closes a peer and forgets it."""
         self._limits = limits
         self._residents = residents
         self._conduct = conduct
         self._start = start
+        self._expel = expel
+        self._arrears = AllArrears(limits.total_arrears_bytes, self._over)
+        self._relieving = False
         self._peers: set[Peer] = set()
         self._crowded: set[Peer] = set()
 
@@ -46,11 +52,13 @@ class Interests:
         self._peers.add(peer)
         peer.most_subscriptions = self._limits.subscriptions
         peer.crowded = self._crowded
+        peer.arrears = Arrears(self._arrears)
 
     def leave(self, peer: Peer) -> None:
         """A peer is gone: end its subscriptions, many of them not all at once."""
         self._peers.discard(peer)
         self._crowded.discard(peer)
+        peer.arrears.close()
         if len(peer.subscriptions) <= _AT_ONCE:
             self._end(peer, len(peer.subscriptions))
         else:
@@ -60,18 +68,30 @@ class Interests:
         """Bring the peers that have too many subscriptions below their bound."""
         while self._crowded:
             peer = self._crowded.pop()
-            self._shorten(peer, self._limits.subscriptions // _SHARE)
+            self._shorten(peer, min(self._limits.subscriptions // _SHARE, _AT_ONCE))
 
-    def check_total(self) -> None:
+    def _over(self) -> None:
+        """Arrears are beyond their bound: soon, as whoever adds to them is in the middle of it."""
+        if not self._relieving:
+            self._relieving = True
+            self._start(self._relieve)
+
+    async def _relieve(self) -> None:
+        self._relieving = False
+        while self._arrears.is_over and self._peers:
+            self._expel(max(self._peers, key=lambda p: p.arrears.size), BEHIND)
+
+    async def check_total(self) -> None:
         """Take from those that have most until the total is within its bound."""
-        total = sum(len(peer.subscriptions) for peer in self._peers)
-        while total > self._limits.total_subscriptions:
+        while (
+            sum(len(peer.subscriptions) for peer in self._peers) > self._limits.total_subscriptions
+        ):
             peer = max(self._peers, key=lambda p: len(p.subscriptions))
             before = len(peer.subscriptions)
-            self._shorten(peer, max(before // _SHARE, 1))
+            self._shorten(peer, min(max(before // _SHARE, 1), _AT_ONCE))
             if len(peer.subscriptions) == before:
                 return
-            total -= before - len(peer.subscriptions)
+            await anyio.lowlevel.checkpoint()
 
     def _shorten(self, peer: Peer, count: int) -> None:
         """End some of the oldest of `count` subscriptions that nothing is on its way for."""

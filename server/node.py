@@ -42,6 +42,7 @@ from server.interests import Interests
 from server.journal import Journal
 from server.judgement import Judge
 from server.limits import Limits
+from server.offences import Closing
 from server.parking import Parking
 from server.peer import Peer
 from server.reconcile import Reconciler
@@ -83,6 +84,7 @@ class Node:
         self._draining = False
         self._deliveries: dict[Peer, Delivery | None] = {}
         """Each made when there is something to deliver: most connections say nothing."""
+        self._large = anyio.Lock()
         self._backpressure = Backpressure(limits)
         self.counters: Counter[str] = Counter()
         self._conduct = Conduct(self.counters, clock)
@@ -92,7 +94,7 @@ class Node:
         """Called after a commit, when everybody who waited for it has been told."""
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
-        self._interests = Interests(limits, self.residents, self._conduct, self._start)
+        self._interests = Interests(limits, self.residents, self._conduct, self._start, self._expel)
         self._reconciler = Reconciler(self.residents, self.journal, limits.batches)
         self._parking = Parking(
             limits,
@@ -166,10 +168,16 @@ class Node:
         peer.closed = True
         peer.outbox.close()
         self._backpressure.leave(peer)
+        self._acks.forget(peer)
         self._deliveries.pop(peer, None)
         self._parking.forget(peer)
         self._conduct.left(peer)
         self._interests.leave(peer)
+
+    def _expel(self, peer: Peer, closing: Closing) -> None:
+        """Close a peer and forget it at once, however long its socket takes."""
+        peer.disconnect(*closing)
+        self.disconnect(peer)
 
     def receive(self, peer: Peer, frames: Sequence[bytes]) -> None:
         """Take in frames. What is no message is dropped and counted, line by line."""
@@ -222,6 +230,7 @@ class Node:
     def catch_up(self, peer: Peer) -> None:
         """The outbox has room again: read on, and deliver what did not fit."""
         peer.drained()
+        self._acks.drained(peer)
         for covalue_id in list(peer.lagging):
             self._deliver(peer, self.residents.get(covalue_id))
 
@@ -307,7 +316,7 @@ class Node:
             subscription.replace(False, {})
             return
         if covalue.deleted:
-            subscription.claims = dict(message.sessions)
+            subscription.claim_only(dict(message.sessions))
         in_step = subscription.settle(covalue.counts)
         if in_step and covalue.dependencies <= peer.subscriptions.keys():
             self._acks.ask(covalue, peer, correction=ahead)
@@ -357,6 +366,7 @@ class Node:
                 self.reads,
                 self._acks.ask,
                 self._start,
+                large=self._large,
                 most=max(self.limits.memory_bytes // 4 // BASE_BYTES, _CLOSURE),
                 on_too_deep=self._note_too_deep,
             )
@@ -398,7 +408,7 @@ class Node:
     async def _sweep(self) -> None:
         while True:
             await anyio.sleep(_SWEEP_S)
-            self._interests.check_total()
+            await self._interests.check_total()
             dropped = self._parking.expire()
             if dropped:
                 self.counters["expired"] += dropped

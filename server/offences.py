@@ -24,6 +24,7 @@ PARKED: Final = Closing(1008, "content without dependencies")
 QUOTA: Final = Closing(1008, "quota")
 UNREAD: Final = Closing(1008, "answers unread")
 UNFINISHED: Final = Closing(1013, "unfinished messages")
+BEHIND: Final = Closing(1013, "too far behind")
 
 CATALOGUE: Final[dict[str, tuple[str, str]]] = {
     "malformed": (
@@ -68,6 +69,11 @@ CATALOGUE: Final[dict[str, tuple[str, str]]] = {
         "The largest unfinished message while those of all peers exceed `total_unfinished_bytes`",
         f"{UNFINISHED.code} `{UNFINISHED.reason}`",
     ),
+    "behind": (
+        "It makes most be remembered of what it does not hold yet, by what it claims or by not"
+        " reading, while that of all peers exceeds `total_arrears_bytes`",
+        f"{BEHIND.code} `{BEHIND.reason}`",
+    ),
     "silent": (
         "Nothing is heard, or nothing is read, for `silence_seconds`",
         "The socket is dropped (1006 on the other side)",
@@ -88,7 +94,7 @@ CATALOGUE: Final[dict[str, tuple[str, str]]] = {
     "closed_1007": ("Text that is not UTF-8", "1007"),
     "closed_1008": ("Beyond a bound, each named above; a key beyond its quota", "1008, the reason"),
     "closed_1009": ("A message larger than `max_message_bytes`, at its first frame", "1009"),
-    "closed_1013": ("See `unfinished`", "1013"),
+    "closed_1013": ("See `unfinished` and `behind`", "1013"),
     "faults": (
         "A fault of ours",
         "1011 to those whose messages met it, nothing to others; it is logged as an error",
@@ -100,6 +106,7 @@ CLOSINGS: Final[dict[Closing, str]] = {
     PARKED: "unparked",
     UNREAD: "unread",
     UNFINISHED: "unfinished",
+    BEHIND: "behind",
 }
 """Close codes and reasons that have a counter of their own, beside `closed_<code>`."""
 COUNTED_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1009, 1011, 1013})

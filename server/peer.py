@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from server.arrears import Arrears
 from server.auth.identity import Identity
 from server.auth.usage import Usage
 from server.offences import UNREAD, Record
@@ -32,6 +33,8 @@ class Peer(msgspec.Struct, eq=False):
     most_subscriptions: int = 2**31
     crowded: set[Peer] = msgspec.field(default_factory=set)
     """Where the peer is put if it has more."""
+    arrears: Arrears = msgspec.field(default_factory=Arrears)
+    """What is remembered of what it is not in step with."""
     asked: set[str] = msgspec.field(default_factory=set)
     """Dependencies that this peer was asked for."""
     batches: dict[str, set[str]] = msgspec.field(default_factory=dict)

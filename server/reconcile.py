@@ -23,6 +23,9 @@ log: Final = structlog.get_logger(__name__)
 
 _VALUES: Final = 1_000
 _ID_LENGTH: Final = 256
+_AT_ONCE: Final = 25
+_VALUE_BYTES: Final = 200
+"""Of an id, and a hash beside it, that is remembered."""
 
 
 class Reconciler:
@@ -48,38 +51,54 @@ class Reconciler:
 
     async def compare(self, peer: Peer, message: Reconcile) -> None:
         """Ask the peer for what differs, and acknowledge at once if nothing does."""
+        size = _VALUE_BYTES * len(message.values)
+        peer.arrears.add(size)
         try:
             await self._compare(peer, message)
         finally:
             peer.comparing -= 1
+            peer.arrears.add(-size)
 
     async def _compare(self, peer: Peer, message: Reconcile) -> None:
-        asked: list[CoValue] = []
         values = {i: digest for i, digest in message.values if is_covalue_id(i)}
-        async with self._residents.held(values) as covalues:
-            await self._journal.settled(max((c.ticket for c in covalues), default=0))
-            for covalue in covalues:
-                await anyio.lowlevel.checkpoint()
-                if covalue.lost:
-                    continue  # Nothing of it could be taken.
-                exists = covalue.header is not None
-                if not exists or sessions_hash(covalue.durable) != values[covalue.id]:
-                    asked.append(covalue)
-            if asked and not peer.closed:
-                peer.batches[message.id] = {covalue.id for covalue in asked}
-            for covalue in asked:
-                # What is told of one value may be large, and there may be many.
-                await peer.outbox.room()
-                exists = covalue.header is not None
-                peer.tell(encode_load(covalue.id, exists, covalue.durable))
+        asked = await self._differing(values)
         if not asked:
             peer.tell(encode_reconcile_ack(message.id))
+            return
+        if not peer.closed:
+            before = peer.batches.get(message.id, ())
+            peer.batches[message.id] = set(asked)
+            peer.arrears.add(_VALUE_BYTES * (len(asked) - len(before)))
+        for covalue_id in asked:
+            # What is told of one value may be large, and there may be many: none is kept in memory
+            # for a peer that does not read.
+            await peer.outbox.room()
+            async with self._residents.held([covalue_id]) as [covalue]:
+                peer.tell(encode_load(covalue_id, covalue.header is not None, covalue.durable))
+
+    async def _differing(self, values: dict[str, str]) -> list[str]:
+        """The ids of those that do not have the hash that is given for them."""
+        differing: list[str] = []
+        rest = list(values)
+        while rest:
+            ids, rest = rest[:_AT_ONCE], rest[_AT_ONCE:]
+            async with self._residents.held(ids) as covalues:
+                await self._journal.settled(max(c.ticket for c in covalues))
+                for covalue in covalues:
+                    await anyio.lowlevel.checkpoint()
+                    if covalue.lost:
+                        continue  # Nothing of it could be taken.
+                    exists = covalue.header is not None
+                    if not exists or sessions_hash(covalue.durable) != values[covalue.id]:
+                        differing.append(covalue.id)
+        return differing
 
     @staticmethod
     def answered(covalue: CoValue, peer: Peer) -> None:
         """The peer has said all that it has to say about `covalue`."""
         for batch in [b for b, asked in peer.batches.items() if covalue.id in asked]:
             peer.batches[batch].discard(covalue.id)
+            peer.arrears.add(-_VALUE_BYTES)
             if not peer.batches[batch]:
                 del peer.batches[batch]
                 peer.tell(encode_reconcile_ack(batch))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 
 from protocol.content import PieceBuilder
-from protocol.known_state import Sessions, merge
+from protocol.known_state import Sessions
 from server.covalue import CoValue
 from server.intake import Outcome
 from server.peer import Peer
@@ -38,16 +39,16 @@ def relay(
                     deliver(peer, covalue)
             elif fresh_dependencies:
                 # In its turn, as the lane may be another one then.
-                subscription.tail = None
+                subscription.drop_tail()
             else:
                 subscription.extend_tail(news.pieces())
         elif not outcome.chunks:
             continue
         elif lacks:
-            subscription.replace(True, news.before())
+            subscription.replace(True, news.before, shared=True)
             deliver(peer, covalue)
         elif peer.outbox.is_full:
-            subscription.replace(True, news.before())
+            subscription.replace(True, news.before, shared=True)
             peer.lagging.add(covalue.id)
         else:
             for piece in news.pieces():
@@ -87,12 +88,11 @@ def _after_sending(
             for piece in news.pieces(without=own):
                 peer.send(subscription, piece)
             return
-        known = news.before()
-        merge(known, sent)
-        subscription.replace(True, known)
+        subscription.replace(True, news.before, shared=True)
+        subscription.merge(True, sent)
     else:
         # What follows a delivery under way would be an echo.
-        subscription.tail = None
+        subscription.drop_tail()
         subscription.merge(True, sent)
         if subscription.settle(covalue.counts) and not lacks:
             return
@@ -108,8 +108,9 @@ class _News:
         self._pieces: dict[frozenset[str], list[bytes]] = {}
         self.sessions = {c.session for c in outcome.chunks if c.session in covalue.counts}
 
+    @cached_property
     def before(self) -> Sessions:
-        """The counts without what the outcome added; a new dictionary each time."""
+        """The counts without what the outcome added. Many may share it: not to be changed."""
         counts = dict(self._covalue.counts)
         for chunk in reversed(self._outcome.chunks):
             if chunk.session in counts:

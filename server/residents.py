@@ -100,11 +100,15 @@ class Residents:
 
     def forget_subscriber(self, covalue_id: str, peer: Peer) -> None:
         """End the peer's subscription; drop the record if nothing else needs it."""
-        peer.subscriptions.pop(covalue_id, None)
+        subscription = peer.subscriptions.pop(covalue_id, None)
+        if subscription is not None:
+            subscription.end()
         covalue = self._records.get(covalue_id)
         if covalue is not None:
             covalue.subscribers.pop(peer, None)
-            covalue.acks.pop(peer, None)
+            if peer.closed:
+                # Else it is still to learn what became of what it sent.
+                covalue.acks.pop(peer, None)
             if not covalue.resident:
                 self._drop_record(covalue)
         elif (subscribers := self._resting.get(covalue_id)) is not None:
@@ -120,6 +124,8 @@ class Residents:
             if not covalue.is_idle:
                 # Not all of them each time, or many busy ones would take all of the loop's time.
                 attempts -= 1
+                if covalue.spare_writers():
+                    self.touch(covalue)
                 self._recent.move_to_end(covalue_id)
                 continue
             del self._recent[covalue_id]
@@ -166,7 +172,8 @@ class Residents:
             if covalue.resident:
                 continue
             try:
-                covalue.fill(stored.get(covalue.id))
+                for _ in covalue.filling(stored.get(covalue.id)):
+                    await anyio.lowlevel.checkpoint()
             except StoreDamaged as damage:
                 self._reads.note(damage)
             for session in covalue.cut:

@@ -12,9 +12,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import anyio
+
 from protocol.content import Chunk, PieceBuilder, without_first
 from protocol.header import Header
-from protocol.known_state import Sessions, covers, lacking, merge
+from protocol.known_state import Sessions, covers, lacking
+from server.arrears import plan_weight
 from server.covalue import CoValue
 from server.errors import StoreDamaged
 from server.peer import Peer
@@ -23,6 +26,8 @@ from server.store.patient import PatientReads
 from server.subscription import Subscription
 
 _READ_BYTES: Final = 256 * 1024
+_PARTS: Final = 100
+"""What is sent in one go, however little it is."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +44,8 @@ class Job:
     target: Sessions
     answer: bool
     """Whether the peer is to be told the known state if nothing is sent."""
+    weight: int
+    """Of `ranges` and `target`, in bytes, as long as it is counted."""
     built: Sessions = field(default_factory=dict)
     """What is in the builder and not sent yet."""
     sent: bool = False
@@ -92,10 +99,10 @@ class Streaming:
                 self._answer(covalue, self._peer)
             return None
         covalue.choose_lane(self._peer, covalue.dependencies)
-        known = subscription.known
-        assert known is not None
+        known = subscription.own_known()
         missing = lacking(known, covalue.counts)
         subscription.open_tail()
+        self._peer.arrears.add(plan_weight(missing))
         return Job(
             covalue=covalue,
             header=header,
@@ -105,6 +112,7 @@ class Streaming:
             ranges=[Range(covalue.id, s, known.get(s, 0), n) for s, n in missing.items()],
             target=missing,
             answer=answer,
+            weight=plan_weight(missing),
         )
 
     async def send(self, parts: Sequence[Part], lane: int) -> None:
@@ -113,6 +121,10 @@ class Streaming:
         async with aclosing(self._read(ranges, lane)) as rows:
             row = await anext(rows, None)
             for index, (job, alone) in enumerate(parts):
+                if (index and index % _PARTS == 0) or self._peer.outbox.is_full:
+                    # Headers alone are not read from the store, where it would wait otherwise.
+                    await self._peer.outbox.room()
+                    await anyio.lowlevel.checkpoint()
                 for wanted in () if alone else job.ranges:
                     while row is not None and row[0] == wanted[:2] and job.is_current:
                         self._add(job, row[1])
@@ -133,8 +145,14 @@ class Streaming:
         """Deliver these once more, from what has been sent on; what was superseded is already."""
         for job in jobs:
             if job.is_current:
-                job.subscription.tail = None
+                job.subscription.drop_tail()
                 self._request(job.covalue, job.answer)
+
+    def let_go(self, jobs: Sequence[Job]) -> None:
+        """These are done with, or given up: what they took is not counted any more."""
+        for job in jobs:
+            self._peer.arrears.add(-job.weight)
+            job.weight = 0
 
     async def _read(
         self, ranges: list[Range], lane: int
@@ -192,15 +210,15 @@ class Streaming:
         if subscription.tail is not None and not job.short and covers(job.known, job.target):
             for piece in subscription.tail:
                 self._peer.send(subscription, piece)
-            subscription.known = subscription.tail = None
+            subscription.caught_up()
             return
-        subscription.tail = None
+        subscription.drop_tail()
         if not subscription.settle(covalue.counts):
             self._request(covalue, False)
 
     def _send(self, job: Job, piece: bytes | None) -> None:
         if piece is not None:
-            job.sent = job.subscription.header = True
-            merge(job.known, job.built)
+            job.sent = True
+            job.subscription.sent(job.built)
             job.built.clear()
             self._peer.send(job.subscription, piece)

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ BINARY: Final = 2
 CONTINUATION: Final = 0
 CLOSE: Final = 8
 PING: Final = 9
+PONG: Final = 10
 _DEADLINE_S: Final = 300
 
 Message = dict[str, Any]
@@ -67,6 +68,8 @@ class Raw:
         try:
             self.writer.write(data)
             await self.writer.drain()
+            # Which waits only if much is unsent: whoever reads here is to get on, too.
+            await anyio.lowlevel.checkpoint()
         except ConnectionError:
             pass
 
@@ -158,6 +161,17 @@ async def connected(
         raw.drop()
 
 
+async def room_again(port: int, *, source: str = "") -> Raw:
+    """A websocket, as soon as the server has noticed that others are gone."""
+    with anyio.fail_after(_DEADLINE_S):
+        while True:
+            status, raw = await upgrade(port, source=source)
+            if " 101 " in status:
+                return raw
+            raw.drop()
+            await anyio.sleep(0.05)
+
+
 @asynccontextmanager
 async def crowd(port: int, count: int) -> AsyncIterator[list[Raw]]:
     """So many websockets."""
@@ -179,15 +193,15 @@ def load(covalue: str, sessions: dict[str, int] | None = None) -> Message:
     return {"action": "load", "id": covalue} | held
 
 
-def lines(messages: Iterable[bytes], size: int) -> list[bytes]:
-    """Messages joined into frames of about `size` bytes."""
-    frames: list[bytes] = []
+def lines(messages: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Messages joined into frames of about `size` bytes, made as they are asked for."""
     batch: list[bytes] = []
     length = 0
     for message in messages:
         batch.append(message)
         length += len(message) + 1
         if length >= size:
-            frames.append(b"\n".join(batch))
+            yield b"\n".join(batch)
             batch, length = [], 0
-    return [*frames, b"\n".join(batch)] if batch else frames
+    if batch:
+        yield b"\n".join(batch)

@@ -198,3 +198,39 @@ async def test_deletions_judged_over_a_long_history(besiege: Besiege, scale: Sca
             run = gone.append(deletion(band.map.id, made_at=count))
             said = await refused(under, raw, band.map, content(band.map, {gone.id: run}))
             assert said["sessions"] == {band.session.id: 1}
+
+
+async def test_transactions_that_some_jazz_would_refuse(besiege: Besiege) -> None:
+    async with (
+        besiege("transactions that some Jazz refuses", bound=32 * MB) as under,
+        connected(under.port) as raw,
+    ):
+        band = Band("alice")
+        for message in band.first():
+            await raw.send(message)
+        while (await raw.about(band.map.id))["action"] != "known":
+            pass
+        plain = edit("second")
+        text = '[{"op":"set","key":"k","value":"\\ud800"}]'
+        wrong: dict[str, Message] = {
+            "madeAt past every double": plain | {"madeAt": MAX_MADE_AT + 1},
+            "madeAt before 1970": plain | {"madeAt": -1},
+            "a fraction of a millisecond": plain | {"madeAt": 1.5},
+            "a huge madeAt": plain | {"madeAt": 10**300},
+            "madeAt that is no number": plain | {"madeAt": "1"},
+            "a lone surrogate": plain | {"changes": text},
+            "another member": plain | {"more": 1},
+            "a meta that is null": plain | {"meta": None},
+            "no changes": {"privacy": "trusting", "madeAt": 3},
+            "changes that are no text": plain | {"changes": [{"op": "set"}]},
+            "members of both kinds": plain | {"encryptedChanges": "encrypted_Ux"},
+            "text that Jazz writes unescaped": plain | {"changes": 'encrypted_U"'},
+            "another privacy": plain | {"privacy": "public"},
+        }
+        run = band.session.append(plain)
+        for kind, transaction in wrong.items():
+            message = content(band.map, {band.session.id: replace(run, transactions=[transaction])})
+            said = await refused(under, raw, band.map, message)
+            assert said["sessions"] == {band.session.id: 1}, kind
+        await raw.send(content(band.map, {band.session.id: run}))
+        assert (await raw.about(band.map.id))["sessions"] == {band.session.id: 2}

@@ -58,7 +58,7 @@ async def test_messages_that_never_end_are_bounded_in_total(besiege: Besiege, sc
     async with (
         besiege(
             "unfinished messages of 15 MB from many",
-            bound=limit + 32 * MB,
+            bound=limit + 64 * MB,
             env={"BANDSTAND_TOTAL_UNFINISHED_BYTES": str(limit)},
         ) as under,
         crowd(under.port, count) as raws,

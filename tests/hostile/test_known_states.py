@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 
+import anyio
 import pytest
 
 from protocol.base58 import b58encode
 from tests.hostile.conftest import Besiege, Scale
-from tests.hostile.raw import connected, load
+from tests.hostile.raw import connected, crowd, load
 from tests.hostile.siege import MB
+from tests.hostile.test_unknown_ids import ask
 from tests.integration.sync.stage import Band, edit
-from tests.signing import content
+from tests.signing import content, owned_map
 
 pytestmark = pytest.mark.anyio
 
@@ -69,16 +71,31 @@ async def test_one_value_with_many_forged_sessions(besiege: Besiege, scale: Scal
 
 async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) -> None:
     count = scale(3_000, 100_000)
-    async with besiege("a value of many genuine sessions", bound=scale(64, 400) * MB) as under:
+    readers = scale(30, 50)
+    async with besiege(
+        "a value of many genuine sessions",
+        bound=scale(64, 400) * MB,
+        env={
+            "BANDSTAND_OUTBOX_BYTES": str(64 * 1024),
+            "BANDSTAND_MEMORY_BYTES": str(scale(8, 64) * MB),
+            "BANDSTAND_TOTAL_ARREARS_BYTES": str(scale(8, 64) * MB),
+            "BANDSTAND_TOTAL_OUTBOX_BYTES": str(32 * MB),
+        },
+    ) as under:
         band = Band("alice")
-        async with connected(under.port) as raw:
+        async with connected(under.port) as raw, anyio.create_task_group() as tasks:
             for message in band.first():
                 await raw.send(message)
-            transaction = edit(1)
-            for at in range(0, count, 1000):
-                written = [band.account.session(f"s{n}") for n in range(at, at + 1000)]
-                runs = {session.id: session.append(transaction) for session in written}
-                await raw.send(content(band.map, runs))
+
+            async def write() -> None:
+                transaction = edit(1)
+                for at in range(0, count, 1000):
+                    written = [band.account.session(f"s{n}") for n in range(at, at + 1000)]
+                    runs = {session.id: session.append(transaction) for session in written}
+                    await raw.send(content(band.map, runs))
+
+            tasks.start_soon(write)
+            # Who does not read the answers, of megabytes each in the end, is not read from.
             while len((await raw.about(band.map.id)).get("sessions", {})) < count + 1:
                 pass
         async with connected(under.port) as raw:
@@ -86,6 +103,11 @@ async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) 
             held: set[str] = set()
             while len(held) < count + 1:
                 held |= (await raw.about(band.map.id))["new"].keys()
+        async with crowd(under.port, readers) as raws:
+            # What each of them lacks is remembered while it reads nothing, up to a bound.
+            for raw in raws:
+                await raw.send(load(band.map.id))
+            await under.moved("behind")
 
 
 async def test_one_message_of_many_small_transactions(besiege: Besiege, scale: Scale) -> None:
@@ -99,6 +121,27 @@ async def test_one_message_of_many_small_transactions(besiege: Besiege, scale: S
             await raw.send(content(band.map, {band.session.id: run}))
             while (await raw.about(band.map.id))["sessions"] != {band.session.id: count + 1}:
                 pass
+
+
+async def test_large_headers_are_let_go(besiege: Besiege, scale: Scale) -> None:
+    count, size = scale(600, 10_000), 60_000
+    async with besiege(
+        "many values with large headers",
+        bound=scale(48, 96) * MB,
+        env={"BANDSTAND_MEMORY_BYTES": str(8 * MB)},
+    ) as under:
+        band = Band("alice")
+        async with connected(under.port) as raw:
+            await raw.send(content(band.account, {}, with_header=True))
+            values = (
+                content(
+                    owned_map(band.account.id, unique=str(n), meta={"x": "y" * size}),
+                    {},
+                    with_header=True,
+                )
+                for n in range(count)
+            )
+            await ask(raw, values, count + 1)
 
 
 async def test_a_header_of_megabytes(besiege: Besiege, scale: Scale) -> None:

@@ -90,6 +90,7 @@ async def test_who_sends_nothing_else_is_closed(besiege: Besiege, scale: Scale) 
                     assert await raw.end() == (1008, "malformed messages")
                 else:
                     await answers_after(raw)
+        await under.moved("closed_1008", 2)
         moved = await under.counters()
         assert moved["malformed"] > 2_000
         assert moved["closed_1008"] == 2

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import anyio
 import pytest
 
 from protocol.base58 import b58encode
 from tests.hostile.conftest import Besiege, Scale
-from tests.hostile.raw import connected, load
+from tests.hostile.raw import PONG, connected, frame, load
 from tests.hostile.siege import MB
 from tests.integration.operations.talk import talking
 from tests.integration.sync.stage import Band
@@ -49,7 +50,7 @@ async def test_large_answers_that_nobody_reads(besiege: Besiege, scale: Scale) -
     readers, sessions, loads = scale(6, 60), scale(500, 3_000), scale(500, 2_000)
     async with besiege(
         "large answers that nobody reads",
-        bound=160 * MB,
+        bound=scale(224, 480) * MB,
         env={"BANDSTAND_TOTAL_OUTBOX_BYTES": str(32 * MB)},
     ) as under:
         band = Band("alice")
@@ -82,12 +83,62 @@ async def test_large_answers_that_nobody_reads(besiege: Besiege, scale: Scale) -
                 tasks.start_soon(lurk)
 
 
+async def test_reading_nothing_and_reading_slowly_for_minutes(
+    besiege: Besiege, scale: Scale
+) -> None:
+    deaf, slow, edits, pause = scale(10, 60), scale(3, 6), scale(60, 1_800), scale(50, 100) / 1000
+    env = {"BANDSTAND_SILENCE_SECONDS": "3.0", "BANDSTAND_PING_SECONDS": "0.5"}
+    async with besiege(
+        "reading nothing, or slowly, for minutes",
+        bound=scale(64, 192) * MB,
+        env=env if scale(1, 0) else {},
+    ) as under:
+        band = Band("alice")
+        written = anyio.Event()
+        async with talking(under.server.url) as alice, anyio.create_task_group() as tasks:
+            await alice.upload(*band.first())
+
+            async def lurk(*, speaks: bool) -> None:
+                async with connected(under.port, receive_buffer=4096) as raw:
+                    await raw.send(load(band.map.id))
+                    while not written.is_set():
+                        if speaks:
+                            await raw.write(frame(PONG, b""))
+                        await anyio.sleep(0.5)
+
+            async def dawdle() -> None:
+                async with connected(under.port, receive_buffer=4096) as raw:
+                    await raw.send(load(band.map.id))
+                    held = 0
+                    while held < 1 + edits:
+                        part = (await raw.about(band.map.id))["new"][band.session.id]
+                        assert part["after"] == held
+                        held += len(part["newTransactions"])
+                        # A sign of life (RFC 6455 §5.5.3) for each message that it reads.
+                        await raw.write(frame(PONG, b""))
+                        if not written.is_set():
+                            await anyio.sleep(0.5)
+
+            for number in range(deaf):
+                tasks.start_soon(partial(lurk, speaks=number % 2 == 1))
+            for _ in range(slow):
+                tasks.start_soon(dawdle)
+            for n in range(edits):
+                run = band.run("x" * 60_000 + str(n))
+                await alice.upload(content(band.map, {band.session.id: run}))
+                await anyio.sleep(pause)
+            # Who is not even heard is dropped; who is, stays, however little it reads.
+            await under.moved("silent", deaf // 2)
+            assert (await under.counters())["silent"] == deaf // 2
+            written.set()
+
+
 async def test_a_peer_that_reads_nothing_for_long_is_dropped(besiege: Besiege) -> None:
     async with (
         besiege(
             "reading nothing for long",
             bound=96 * MB,
-            env={"BANDSTAND_SILENCE_SECONDS": "1.0", "BANDSTAND_PING_SECONDS": "0.5"},
+            env={"BANDSTAND_SILENCE_SECONDS": "3.0", "BANDSTAND_PING_SECONDS": "0.5"},
         ) as under,
         connected(under.port, receive_buffer=4096) as raw,
     ):

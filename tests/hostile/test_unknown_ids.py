@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import anyio
 import pytest
@@ -21,7 +22,7 @@ def unknown(count: int, first: int = 5) -> Iterator[str]:
     return ("co_z" + b58encode(bytes([first]) + n.to_bytes(18, "big")) for n in range(count))
 
 
-async def ask(raw: Raw, messages: list[bytes], answers: int) -> None:
+async def ask(raw: Raw, messages: Iterable[bytes], answers: int) -> None:
     """Send messages and read so many answers meanwhile."""
     async with anyio.create_task_group() as tasks:
 
@@ -117,3 +118,33 @@ async def test_reconciliation_of_what_nobody_has(besiege: Besiege, scale: Scale)
         long = {"action": "reconcile", "id": "x" * 1000, "values": []}
         await raw.send(long)
         await under.moved("refused", batches - 100)
+
+
+async def test_reconciliation_that_nobody_reads(besiege: Besiege, scale: Scale) -> None:
+    peers, batches = scale(2, 10), 100
+    async with (
+        besiege(
+            "reconcile batches, answers unread",
+            bound=scale(128, 192) * MB,
+            env={
+                "BANDSTAND_MEMORY_BYTES": str(8 * MB),
+                "BANDSTAND_TOTAL_ARREARS_BYTES": str(16 * MB),
+            },
+        ) as under,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def flood(number: int) -> None:
+            async with connected(under.port, receive_buffer=4096) as raw:
+                ids = unknown(batches * 1_000, 100 + number)
+                for batch in range(batches):
+                    values = [[each, f"shortHash_z{each[4:]}"] for each in islice(ids, 1_000)]
+                    message = {"action": "reconcile", "id": f"{batch}", "values": values}
+                    await raw.send(message)
+                await anyio.sleep_forever()
+
+        for number in range(peers):
+            tasks.start_soon(flood, number)
+        # Each has a hundred open, with as many values as they may have: one of them has to go.
+        await under.moved("behind")
+        tasks.cancel_scope.cancel()

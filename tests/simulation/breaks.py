@@ -86,8 +86,8 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     "a full outbox loses what is relayed": (
         Edit(
             "server.relay:relay",
-            "subscription.replace(True, news.before())\n            peer.lagging.add(covalue.id)",
-            "pass",
+            "news.before, shared=True)\n            peer.lagging.add(covalue.id)",
+            "news.before, shared=True)",
         ),
     ),
     "no answer to who is in step": (
@@ -147,7 +147,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         ),
     ),
     "a tail that overflows is lost": (
-        Edit("server.subscription:Subscription.extend_tail", "self.tail = None", "self.tail = []"),
+        Edit("server.subscription:Subscription.extend_tail", "self.drop_tail()", "self.tail = []"),
     ),
     "who fell behind is not caught up with": (
         Edit("server.node:Node.catch_up", "list(peer.lagging)", "[]"),

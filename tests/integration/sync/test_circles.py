@@ -6,10 +6,10 @@ A client takes content only if it has the headers of all that this depends on.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import LIMITS, Band, Client, Message, Stage, edit, known, stage

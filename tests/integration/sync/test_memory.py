@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from server.errors import StoreUnavailable
 from server.store.memory import MemoryStore
-from tests.integration.sync.stage import LIMITS, Band, GatedStore, known, stage
-from tests.signing import content
+from tests.integration.sync.stage import LIMITS, Band, GatedStore, edit, known, stage
+from tests.signing import content, owned_map
 
 pytestmark = pytest.mark.anyio
 
@@ -124,3 +124,42 @@ async def test_a_store_that_fails_delays_acknowledgements_and_recovers(
         store.failing = False
         assert await alice.next() == known(band.map, {band.session.id: 2})
         assert running.node.journal.failure is None
+
+
+async def test_large_headers_count() -> None:
+    limits = replace(LIMITS, memory_bytes=200_000)
+    async with stage(limits=limits) as running:
+        band, alice = Band(), running.client()
+        await alice.upload(*band.first())
+        values = [
+            owned_map(band.group.id, unique=str(n), meta={"x": "y" * 20_000}) for n in range(30)
+        ]
+        for value in values:
+            await alice.upload(content(value, {}, with_header=True))
+        records = [running.node.residents.peek(value.id) for value in values]
+        headers = [record.header for record in records if record is not None]
+        assert 0 < sum(len(header.canonical) for header in headers if header) <= 200_000
+
+
+async def test_the_hashes_of_a_value_that_everybody_writes_do_not_fill_the_memory() -> None:
+    limits = replace(LIMITS, memory_bytes=1_000_000)
+    async with stage(limits=limits) as running:
+        band, alice = Band(), running.client()
+        await alice.upload(*band.first())
+        sessions = [band.account.session(f"device {n}") for n in range(2_500)]
+        for session in sessions:
+            alice.send(content(band.map, {session.id: session.append(edit(1))}))
+        held = {session.id: 1 for session in (band.session, *sessions)}
+        while (await alice.next()).get("sessions") != held:
+            pass
+        record = running.node.residents.peek(band.map.id)
+        assert record is not None
+        assert 0 < len(record.writers) <= 2_000
+        # Who was forgotten goes on where it stood, and nobody else does so in its name.
+        first = sessions[0]
+        assert first.id not in record.writers
+        run = first.append(edit(2))
+        alice.send(content(band.map, {first.id: run.with_flipped_signature()}))
+        assert await alice.next() == known(band.map, held)
+        alice.send(content(band.map, {first.id: run}))
+        assert await alice.next() == known(band.map, held | {first.id: 2})

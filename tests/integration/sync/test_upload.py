@@ -7,9 +7,10 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from server.store.memory import MemoryStore
-from tests.integration.sync.stage import Band, GatedStore, known, stage
+from tests.integration.sync.stage import LIMITS, Band, GatedStore, known, stage
 from tests.signing import Account, content
 
 pytestmark = pytest.mark.anyio
@@ -279,3 +280,20 @@ async def test_content_of_a_peer_that_left_at_once_is_kept() -> None:
         await running.node.journal.settled(running.node.journal.appended)
         reader.load(band.map.id)
         assert (await reader.take(3))[2]["new"][band.session.id]["after"] == 0
+
+
+async def test_who_is_no_longer_told_of_a_value_is_still_acknowledged() -> None:
+    store = GatedStore(MemoryStore())
+    async with stage(store, replace(LIMITS, subscriptions=10)) as running:
+        band, client = Band(), running.client()
+        await client.upload(*band.first())
+        store.shut()
+        client.send(band.edit("second"))
+        await store.waiting.wait()
+        # It asks for more than it may be told of, while its edit is on its way to the disk.
+        for number in range(10):
+            client.load(Account.named(str(number)).id)
+            await client.next()
+        assert band.map.id not in client.peer.subscriptions
+        store.gate.set()
+        assert await client.next() == known(band.map, {band.session.id: 2})

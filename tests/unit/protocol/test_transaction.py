@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis.strategies import lists
 
 from protocol.canonical import canonical_json
 from protocol.errors import InvalidTransaction, MalformedMessage
@@ -16,6 +17,7 @@ from protocol.transaction import (
     MAX_MADE_AT,
     Transaction,
     canonical_transaction,
+    canonical_transactions,
     transaction_size,
 )
 from tests.signing import Json, private, trusting
@@ -31,7 +33,7 @@ def accepted(wire: str) -> Transaction | None:
     raw = f'{{"after":0,"newTransactions":[{wire}],"lastSignature":"signature_z1"}}'
     try:
         [transaction] = decode_session_content(msgspec.Raw(raw.encode())).newTransactions
-        canonical_transaction(transaction)
+        canonical_transactions([transaction])
     except (MalformedMessage, InvalidTransaction):
         return None
     return transaction
@@ -58,6 +60,12 @@ def test_writes_real_transactions_as_jazz_hashes_them(vector: Any) -> None:
 @given(transactions)
 def test_the_text_is_canonical_json(transaction: Json) -> None:
     assert canonical_transaction(decoded(transaction)) == canonical_json(transaction)
+
+
+@given(lists(transactions))
+def test_many_have_the_texts_that_each_has(made: list[Json]) -> None:
+    each = [decoded(transaction) for transaction in made]
+    assert canonical_transactions(each) == [canonical_transaction(one) for one in each]
 
 
 @given(transactions)
@@ -107,8 +115,11 @@ def test_refuses_members_that_are_no_text(valid: Json, other: object) -> None:
 @pytest.mark.parametrize("member", ["encryptedChanges", "keyUsed", "meta"])
 @pytest.mark.parametrize("text", ['encrypted_Ua"', "binary_Ua\\", "encrypted_U\n"])
 def test_refuses_encrypted_text_that_releases_write_differently(member: str, text: str) -> None:
+    wrong = decoded(PRIVATE | {member: text})
     with pytest.raises(InvalidTransaction, match="to escape"):
-        canonical_transaction(decoded(PRIVATE | {member: text}))
+        canonical_transaction(wrong)
+    with pytest.raises(InvalidTransaction, match="to escape"):
+        canonical_transactions([decoded(TRUSTING), wrong])
 
 
 @pytest.mark.parametrize("member", ["changes", "meta"])

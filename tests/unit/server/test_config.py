@@ -44,6 +44,7 @@ OTHER: dict[str, Any] = {
     "total_unfinished_bytes": 1_048_578,
     "subscriptions": 1_001,
     "total_subscriptions": 1_002,
+    "total_arrears_bytes": 1_048_579,
     "connections": 11,
     "address_connections": 12,
     "ping_seconds": 1.25,
