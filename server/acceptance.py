@@ -316,7 +316,7 @@ class Acceptance:
                         authors.add(author)
         named -= covalue.named | {covalue.id}
         fresh = (named | authors) - covalue.dependencies - {covalue.id}
-        covalue.named |= named
+        covalue.name(named)
         covalue.dependencies |= fresh
         return named, fresh
 

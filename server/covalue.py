@@ -8,6 +8,7 @@ for a while is let go (`release`): its record stays only as long as somebody is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
@@ -31,6 +32,9 @@ _WRITER_BYTES: Final = 2_500
 _WRITERS: Final = 1_000
 """Sessions of one CoValue whose hashes stay in memory if there is too little of that."""
 _PORTION: Final = 1_000
+# Most CoValues have none of these, and an empty set of their own would be 200 bytes.
+_NOTHING: Final[frozenset[str]] = frozenset()
+_NOBODY: Final[frozenset[Peer]] = frozenset()
 
 
 class Writer(NamedTuple):
@@ -75,11 +79,15 @@ def _sound_header(covalue_id: str, stored: StoredCoValue) -> Header:
 
 def _sound_authors(sessions: Iterable[str], deleted: bool) -> set[str]:
     """The accounts that wrote the sessions, if these can be what was stored."""
-    parsed = [parse_session_id(session) for session in sessions]
-    # A deletion erases all else in the commit that stores it, so the two prove each other.
-    if any(session.deletes != deleted for session in parsed):
-        raise StoreDamaged("whether it is deleted does not fit the sessions that it has")
-    return {session.author for session in parsed if session.author.startswith("co_z")}
+    authors: set[str] = set()
+    for session in sessions:
+        author, deletes = parse_session_id(session)
+        # A deletion erases all else in the commit that stores it, so the two prove each other.
+        if deletes != deleted:
+            raise StoreDamaged("whether it is deleted does not fit the sessions that it has")
+        if author.startswith("co_z"):
+            authors.add(author)
+    return authors
 
 
 Acks: TypeAlias = dict[Peer, bool]
@@ -126,7 +134,7 @@ class CoValue:
         """Whether it is deleted on disk, too."""
         self.lost = False
         """Whether what the store has of it is damaged as a whole: nothing is sent or taken."""
-        self.cut: set[str] = set()
+        self.cut: AbstractSet[str] = _NOTHING
         """Sessions that are damaged where their count ends: sent up to there, not extended."""
         self.counts: Sessions = {}
         """Transactions per session, those included that are not durable yet."""
@@ -134,7 +142,7 @@ class CoValue:
         """Transactions per session that are on disk: all that may be acknowledged."""
         self.dependencies: set[str] = set()
         """What a peer must have before this."""
-        self.named: set[str] = set()
+        self.named: set[str] | frozenset[str] = _NOTHING
         """Of a group: those of the dependencies that its transactions name."""
         self.writers: dict[str, Writer] = {}
         self.subscribers: dict[Peer, Subscription] = {}
@@ -148,7 +156,7 @@ class CoValue:
         self.acks: Acks = {}
         """Of the latest pending change: told when it is durable."""
         self.parked: list[Parked] = []
-        self.starved: set[Peer] = set()
+        self.starved: AbstractSet[Peer] = _NOBODY
         """Whose parked content was dropped: they are asked to send again once it can be used."""
         self.pins = 0
         """How many tasks need this to stay in memory."""
@@ -222,11 +230,11 @@ class CoValue:
             raise StoreDamaged(str(error), self.id) from None
         self.resident = True
         self.header = header
-        self.cut = set(stored.damaged)
+        self.cut = frozenset(stored.damaged)
         self.deleted = self.erased = stored.deleted
         self.counts = stored.sessions
         self.durable = dict(stored.sessions)
-        self.named = stored.dependencies
+        self.named = stored.dependencies or _NOTHING
         self.dependencies = {*header.dependencies, *stored.dependencies, *authors}
         self.dependencies.discard(self.id)
 
@@ -234,6 +242,13 @@ class CoValue:
         """Begin a new CoValue with a verified header."""
         self.header = header
         self.dependencies = set(header.dependencies)
+
+    def name(self, others: set[str]) -> None:
+        """Transactions of this group name these."""
+        if self.named:
+            self.named |= others
+        elif others:
+            self.named = set(others)
 
     def spare_writers(self) -> bool:
         """Let go of most running hashes, if there are many. Returns whether there were.
@@ -251,11 +266,11 @@ class CoValue:
         self.counts = {s: n for s, n in self.counts.items() if parse_session_id(s).deletes}
         self.durable = {s: n for s, n in self.durable.items() if parse_session_id(s).deletes}
         self.writers.clear()
-        self.cut = {s for s in self.cut if parse_session_id(s).deletes}
+        self.cut = frozenset(s for s in self.cut if parse_session_id(s).deletes)
 
     def cut_at(self, session: str, index: int) -> None:
         """A session was found to be damaged from its transaction `index` on."""
-        self.cut.add(session)
+        self.cut |= {session}
         self.writers.pop(session, None)
         for counts in (self.counts, self.durable):
             if index < counts.get(session, 0):
@@ -268,9 +283,9 @@ class CoValue:
         self.resident = False
         self.header = None
         self.lost = False
-        self.cut = set()
+        self.cut = _NOTHING
         self.counts = {}
         self.durable = {}
         self.dependencies = set()
-        self.named = set()
+        self.named = _NOTHING
         self.writers = {}

@@ -79,7 +79,7 @@ class Parking:
                 peer.asked.add(dependency)
                 peer.tell(encode_load(dependency, False, {}))
         if peer in covalue.starved or peer.parked_bytes + item.size > self._limits.parked_bytes:
-            covalue.starved.add(peer)
+            covalue.starved |= {peer}
             return
         peer.parked_bytes += item.size
         deadline = self._clock() + self._limits.parked_s
@@ -98,7 +98,7 @@ class Parking:
     def arrived(self, dependency: str) -> None:
         """A CoValue exists now: let go on what waited for it."""
         for covalue in self._waiting.pop(dependency, ()):
-            starved, covalue.starved = covalue.starved, set()
+            starved, covalue.starved = covalue.starved, frozenset()
             for peer in starved:
                 self._correct(covalue, peer)
             blocked: set[Peer] = set()
@@ -140,7 +140,7 @@ class Parking:
         """The peer is gone, and with it what it sent."""
         for covalue in list(self._of_peer.get(peer, ())):
             self._drop(covalue, lambda parked: parked.item.peer is peer)
-            covalue.starved.discard(peer)
+            covalue.starved -= {peer}
             self._settle(peer, covalue)
         self._of_peer.pop(peer, None)
 
