@@ -60,6 +60,8 @@ _CLOSURE: Final = 1_000
 _HISTORY: Final = 1024 * 1024
 """Bytes of a group's history that are judged, however small the memory."""
 _ABOUT_ONE: Final = (Content, Known, Load)
+_LOADED_BYTES: Final = 100
+"""What a session of a `load` takes beside its bytes on the wire, once it is decoded."""
 _ID_LENGTH: Final = 1_000
 _SESSIONS: Final = 16
 """Of one message, dealt with at once."""
@@ -212,6 +214,8 @@ class Node:
                 ):
                     continue
                 size = len(line) + self.limits.message_bytes
+                if isinstance(message, Load):
+                    size += _LOADED_BYTES * len(message.sessions)
                 if isinstance(message, Content) and len(message.new) > _SESSIONS:
                     parts = split_content(message, _SESSIONS)
                     share = size // len(parts)
