@@ -104,7 +104,11 @@ class Settings:
         "Content of one peer that is not durable yet; beyond it, it is not read from.",
         low=64 * 1024,
     )
-    total_held_bytes: int = _setting(128 * 1024 * 1024, "The same over all peers.", low=1024 * 1024)
+    total_held_bytes: int = _setting(
+        128 * 1024 * 1024,
+        "The same over all peers; beyond it, only small edits are read.",
+        low=1024 * 1024,
+    )
     parked_bytes: int = _setting(
         8 * 1024 * 1024,
         "Content of one peer that waits for accounts and groups which it was asked for.",

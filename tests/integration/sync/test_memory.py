@@ -85,6 +85,28 @@ async def test_a_peer_whose_content_is_not_durable_is_not_read_from() -> None:
         assert alice.peer.held_bytes == 0
 
 
+async def test_while_too_much_is_not_durable_small_edits_of_others_go_on() -> None:
+    store = GatedStore(MemoryStore())
+    limits = replace(LIMITS, total_held_bytes=100_000)
+    async with stage(store, limits) as running:
+        band, other = Band(), Band("bob")
+        alice, bob, carol = running.client(), running.client(), running.client()
+        await alice.upload(*band.first())
+        await bob.upload(*other.first())
+        store.shut()
+        alice.send(*[band.edit("x" * 10_000) for _ in range(10)])
+        await store.waiting.wait()
+        assert [c.allowed for c in (alice, bob, carol)] == [False, True, True]
+        bob.send(other.edit("small"))
+        assert bob.allowed
+        bob.send(other.edit("x" * 16_000))
+        assert not bob.allowed
+        store.gate.set()
+        assert await bob.next() == known(other.map, {other.session.id: 3})
+        await alice.next()
+        assert [c.allowed for c in (alice, bob, carol)] == [True] * 3
+
+
 async def test_nobody_is_read_from_when_too_much_is_not_durable() -> None:
     store = GatedStore(MemoryStore())
     limits = replace(LIMITS, total_held_bytes=50_000)
