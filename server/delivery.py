@@ -160,8 +160,8 @@ class Delivery:
     ) -> list[Part]:
         """What to send for the batch, in order, without what is blocked.
 
-        Very much is planned in turns; nothing, and all of it asked for again, if meanwhile there
-        are new dependencies.
+        Very much is planned in turns; nothing, and all of it asked for again, if meanwhile the peer
+        lacks more of what something depends on.
         """
         order, has_circle = in_order(batch, edges)
         jobs: dict[str, Job] = {}
@@ -182,7 +182,7 @@ class Delivery:
                 in_turns = True
             if job is not None:
                 jobs[covalue_id] = job
-        if in_turns and any(d not in edges for i in order for d in self._edges(covalues[i])):
+        if in_turns and any(set(self._edges(covalues[i])).difference(edges[i]) for i in order):
             self._streaming.again(list(jobs.values()))
             self._streaming.let_go(list(jobs.values()))
             return []

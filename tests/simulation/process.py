@@ -19,6 +19,7 @@ from tests.simulation.network import Wire
 from tests.simulation.record import Record
 from tests.simulation.virtual_loop import VirtualLoop
 
+_MEMBER_BYTES = 100
 _SLACK = 16 * 1024
 _SHARES = 128
 
@@ -41,6 +42,8 @@ class Connection:
         self._window = knobs.window
         self.name = name
         self.is_open = True
+        self.heaviest = 0
+        """About what the frame that takes most in memory, once it is decoded, takes in bytes."""
         self.largest = 0
         """Bytes of the largest frame that came, and of the largest message that went."""
         self.up = Wire(loop, random, knobs.latency_s, self._receive, repeats=knobs.repeats)
@@ -93,6 +96,7 @@ class Connection:
         if self.is_open:
             self._process.record.moved(f"{self.name} >", frame)
             self.largest = max(self.largest, len(frame))
+            self.heaviest = max(self.heaviest, len(frame) + _MEMBER_BYTES * frame.count(b'":'))
             self._process.node.receive(self.peer, [frame])
             self._process.check_bounds(self)
 
@@ -208,7 +212,7 @@ class Process:
             self._exceeded(peer, "outbox", peer.outbox.size)
         if peer.parked_bytes > knobs.parked:
             self._exceeded(peer, "parked", peer.parked_bytes)
-        if peer.held_bytes > knobs.held + connection.largest:
+        if peer.held_bytes > knobs.held + connection.heaviest:
             self._exceeded(peer, "held", peer.held_bytes)
 
     def _exceeded(self, peer: Peer, what: str, size: int) -> None:
