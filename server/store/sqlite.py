@@ -110,7 +110,7 @@ class SqliteStore:
 
     def _commit(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> list[bool]:
         applied = self._appender.commit(connection, changes)
-        self._log.shorten(connection)
+        self._log.shorten(connection, sum([change.size for change in changes]))
         return applied
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:

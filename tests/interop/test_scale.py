@@ -32,9 +32,9 @@ async def test_many_values(driver: Driver, server: ServerProcess) -> None:
 
 @pytest.mark.scenario("a list of 20,000 items")
 async def test_long_list(driver: Driver, server: ServerProcess, release: str) -> None:
-    # An item a transaction where the client's code is native; the older ones need 3 ms for each of
-    # their transactions, so there it is ten items.
-    batch = 1 if version(release) >= (0, 18) else 10
+    # An item a transaction in the newest release. The others need up to 3 ms for each of their
+    # transactions, so there it is ten items.
+    batch = 1 if version(release) >= (0, 20) else 10
     (alice,) = await enter(driver, server, "alice")
     group = await alice.group(everyone="writer")
     numbers = await alice.create("list", group)

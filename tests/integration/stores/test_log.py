@@ -26,6 +26,7 @@ COMMIT = 20_000
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loglength, "LOG_BYTES", LIMIT)
+    monkeypatch.setattr(loglength, "_LOOK_BYTES", 0)
 
 
 def log_bytes(path: Path) -> int:
