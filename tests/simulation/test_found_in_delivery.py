@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from server.store.memory import MemoryStore
-from tests.integration.sync.stage import Band, edit, stage
-from tests.signing import Account, content, extend, group, owned_map, set_role
+from tests.integration.sync.stage import Band, Client, edit, stage
+from tests.signing import Account, CoValue, content, extend, group, owned_map, set_role
 from tests.simulation.gates import SlowReads, a_while
 
 pytestmark = pytest.mark.anyio
@@ -219,3 +219,57 @@ async def test_a_new_dependency_in_a_later_lane_changes_no_lane_of_a_delivery() 
         bob.resume()
         order = [(await bob.next())["id"] for _ in range(3)]
         assert order == [band.account.id, band.group.id, band.map.id]
+
+
+async def test_what_a_peer_says_while_a_delivery_is_planned_decides_its_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Seeds 586, 612 and 1314 with all portions set to 1. The account was asked for, too, and in
+    # step when the order was decided; then its load came, and the groups went out before it.
+    monkeypatch.setattr("server.delivery._WALK", 1)
+    band = Band()
+    async with stage() as running:
+        alice, bob = running.client(), running.client()
+        await alice.upload(*band.first())
+        owned = await several_groups(alice, band)
+        for value in (band.account, *owned):
+            bob.load(value.id)
+        bob.known(band.account.id, {band.account_session.id: 1})
+        assert (await bob.next())["action"] == "known"
+        bob.load(band.account.id)
+        order = [(await bob.next())["id"] for _ in range(21)]
+        assert order == [band.account.id, *(value.id for value in owned)]
+
+
+async def test_a_member_who_joins_while_a_delivery_is_planned_in_turns_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Found by reading: as in seed 32713, where the wait was for loads.
+    monkeypatch.setattr("server.delivery._WALK", 1)
+    band, guest = Band(), Account.named("guest")
+    async with stage() as running:
+        alice, bob = running.client(), running.client()
+        await alice.upload(*band.first())
+        owned = await several_groups(alice, band)
+        agent = guest.agent.session()
+        first = agent.append(set_role(guest.agent.id, "admin", made_at=1))
+        await alice.upload(content(guest, {agent.id: first}, with_header=True))
+        for value in (band.account, *owned):
+            bob.load(value.id)
+        bob.known(band.account.id, {band.account_session.id: 1})
+        assert (await bob.next())["action"] == "known"
+        own = band.account.session("invitation")
+        invitation = own.append(set_role(guest.id, "writer", made_at=9))
+        await alice.upload(content(owned[-1], {own.id: invitation}))
+        order = [(await bob.next())["id"] for _ in range(21)]
+        assert order.index(guest.id) < order.index(owned[-1].id)
+
+
+async def several_groups(client: Client, band: Band) -> list[CoValue]:
+    """Twenty groups of the band's account, uploaded."""
+    owned = [group(band.account.id, unique=f"group {n}") for n in range(20)]
+    for value in owned:
+        own = band.account.session(value.id)
+        first = own.append(set_role(band.account.id, "admin", made_at=2))
+        await client.upload(content(value, {own.id: first}, with_header=True))
+    return owned
