@@ -6,11 +6,9 @@ from typing import Any
 
 import anyio
 import pytest
-from msgspec.structs import replace
 
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import (
-    LIMITS,
     Band,
     Client,
     GatedStore,
@@ -19,7 +17,7 @@ from tests.integration.sync.stage import (
     known,
     stage,
 )
-from tests.signing import Account, Agent, content, extend, group, owned_map, set_role
+from tests.signing import Account, content, extend, group, owned_map, set_role
 
 pytestmark = pytest.mark.anyio
 
@@ -279,38 +277,3 @@ async def test_what_is_not_durable_yet_holds_up_only_what_depends_on_it() -> Non
         order = list(by_id)
         assert order.index(guest.id) < order.index(band.group.id) < order.index(band.map.id)
         assert len(transactions(by_id[band.group.id], band.group_session.id)) == 2
-
-
-@pytest.mark.parametrize(
-    ("memory", "least"),
-    # A quarter of this for one delivery. Where it is too little, the chain is walked, else it is
-    # planned, too.
-    [(16_000_000, 8), (64_000_000, 20)],
-    ids=["too deep", "delivered"],
-)
-async def test_a_long_chain_in_memory_is_delivered_in_turns(memory: int, least: int) -> None:
-    async with stage(limits=replace(LIMITS, memory_bytes=memory)) as running:
-        parent, alice = group(Agent.named("alice").id), running.client()
-        chain = [parent]
-        for number in range(3_000):
-            meta = {"source": chain[-1].id, "branch": "x"}
-            chain.append(owned_map(parent.id, unique=str(number), meta=meta))
-        await alice.upload(*[content(value, {}, with_header=True) for value in chain])
-        bob, turns = running.client(), 0
-        async with anyio.create_task_group() as tasks:
-
-            async def count() -> None:
-                nonlocal turns
-                while True:
-                    await anyio.lowlevel.checkpoint()
-                    turns += 1
-
-            tasks.start_soon(count)
-            bob.load(chain[-1].id)
-            answer = await bob.next()
-            tasks.cancel_scope.cancel()
-        if answer["action"] == "known":
-            assert answer == known(chain[-1], {}) | {"header": False}
-        else:
-            assert answer["id"] == parent.id
-        assert turns >= least
