@@ -1,8 +1,7 @@
 """What is remembered because peers are not in step, in bytes: per peer, and in total.
 
-Known states, claims, what a delivery is still to send and what is to follow it. Next to nothing, as
-nearly every peer is in step with nearly everything; but who claims very much, or does not read,
-makes it grow.
+Known states, claims, and what is to follow deliveries. Next to nothing, as nearly every peer is in
+step with nearly everything; but who claims very much, or does not read, makes it grow.
 """
 
 from __future__ import annotations
@@ -15,19 +14,12 @@ from protocol.known_state import Sessions
 _FREE: Final = 16
 """Sessions that are not counted: the number of subscriptions bounds them."""
 _SESSION_BYTES: Final = 200
-_PLAN_BYTES: Final = 300
 
 
 def weight(sessions: Sessions | None) -> int:
     """Roughly the bytes that a known state takes beyond what each subscription may take."""
     extra = 0 if sessions is None else len(sessions) - _FREE
     return extra * _SESSION_BYTES if extra > 0 else 0
-
-
-def plan_weight(sessions: Sessions) -> int:
-    """Roughly the bytes that a delivery of these sessions takes until it has ended."""
-    extra = len(sessions) - _FREE
-    return extra * _PLAN_BYTES if extra > 0 else 0
 
 
 class AllArrears:

@@ -91,7 +91,7 @@ class Settings:
     )
     memory_bytes: int = _setting(
         256 * 1024 * 1024,
-        "CoValues kept in memory; idle ones are let go beyond it.",
+        "CoValues kept in memory; beyond it, idle ones are let go, and deliveries wait.",
         low=1024 * 1024,
     )
     outbox_bytes: int = _setting(

@@ -4,17 +4,21 @@ A delivery takes what was asked for, adds the dependencies that the peer lacks, 
 `order` and sends it (`streaming`). Between two reads, requests of a more urgent lane go first, so a
 large file does not hold up a small group. What is still on its way to the disk follows when it has
 arrived, and holds up only what depends on it: on a sick disk that may be minutes.
+
+What all deliveries take in memory is bounded (`allowance`): one for which there is no room waits,
+and what takes much by itself is delivered by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 import anyio
 
 from protocol.messages import encode_known
-from server.covalue import CoValue
+from server.allowance import Allowance
+from server.covalue import BASE_BYTES, CoValue
 from server.journal import Journal
 from server.order import Edges, in_order, reaching
 from server.outbox import LANE_OF_PRIORITY
@@ -24,6 +28,10 @@ from server.store.patient import PatientReads
 from server.streaming import Job, Part, Streaming
 
 _BATCH: Final = 64
+_SHARE: Final = 16
+"""The part of what all deliveries may take that several CoValues together may take."""
+_CLOSURE: Final = 1_000
+"""CoValues that one may depend on, however small the memory."""
 _WALK: Final = 250
 """CoValues that are looked at in one go."""
 _SESSIONS: Final = 5_000
@@ -42,16 +50,26 @@ class Delivery:
         answer: Callable[[CoValue, Peer], None],
         start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
         *,
-        most: int,
+        memory_bytes: int,
+        allowance: Allowance,
         large: anyio.Lock,
         on_too_deep: Callable[[Peer, str], None],
     ) -> None:
         """`answer` sends a `known`; `start` starts a task.
 
-        `most` is how many CoValues may be held in memory for one; `on_too_deep` learns of one that
-        would need more. `large` is held, by one delivery of all, for what takes long to plan.
+        `memory_bytes` is how much all deliveries may take; `on_too_deep` learns of a CoValue that
+        would need more alone. `large` is held, by one delivery of all, for what takes long to plan.
         """
-        self._most = most
+        self._most = max(memory_bytes // 4 // BASE_BYTES, _CLOSURE)
+        self._most_bytes = max(memory_bytes, _CLOSURE * BASE_BYTES)
+        self._share_bytes = memory_bytes // _SHARE
+        self._allowance = allowance
+        self._granted = 0
+        """Bytes that were waited for."""
+        self._lacking = 0
+        """Bytes that are to be waited for."""
+        self.taken = 0
+        """Bytes of the allowance."""
         self._large = large
         self._on_too_deep = on_too_deep
         self._peer = peer
@@ -65,7 +83,9 @@ class Delivery:
             lambda covalue, answer: self.request(covalue, answer=answer),
             self._serve_lane,
         )
-        self._requests: tuple[dict[str, bool], ...] = ({}, {}, {})
+        self._requests: list[dict[str, bool]] = [{}, {}, {}]
+        self._singly = [0, 0, 0]
+        """How many of the next requests of each lane are served one by one."""
         self._active: set[str] = set()
         """What was planned and is not finished."""
         self._blocked: dict[str, tuple[int, bool]] = {}
@@ -93,42 +113,90 @@ class Delivery:
             while any(self._requests) and not self._peer.closed:
                 async with self._turn:
                     await self._serve_lane(len(self._requests))
+                if self._lacking:
+                    # Not in a turn: what is being sent may be what takes the memory.
+                    size, self._lacking = self._lacking, 0
+                    await self._allowance.wait(size)
+                    self._granted = size
         finally:
+            self._allowance.give_back(self._granted)
+            self._granted = 0
             self._running = False
 
     async def _serve_lane(self, below: int) -> bool:
-        """Serve a batch of the most urgent lane below `below`. Returns whether there was one."""
+        """Serve a batch of the most urgent lane below `below`.
+
+        Returns whether there was one, and room for it.
+        """
+        urgent = below < len(self._requests)
         for lane, requests in enumerate(self._requests[:below]):
-            batch = list(requests)[: _BATCH if lane < 2 else 1]
-            if batch:
-                await self._serve({i: requests.pop(i) for i in batch}, lane)
-                return True
+            if requests:
+                if urgent and not self._allowance.has_room:
+                    return False
+                count = _BATCH if lane < 2 else 1
+                if self._singly[lane]:
+                    self._singly[lane] -= 1
+                    count = 1
+                batch = {i: requests.pop(i) for i in list(requests)[:count]}
+                return await self._serve(batch, lane, urgent=urgent)
         return False
 
-    async def _serve(self, batch: dict[str, bool], lane: int) -> None:
-        needed = dict.fromkeys(batch)
+    async def _serve(self, batch: dict[str, bool], lane: int, *, urgent: bool) -> bool:
         while True:
-            needed |= await self._lacking(list(needed))
-            if len(needed) > self._most:
-                return await self._serve_less(batch, lane)
-            async with self._residents.held(needed) as covalues:
-                edges = {covalue.id: self._edges(covalue) for covalue in covalues}
-                # They may have got new dependencies while others were being loaded.
-                if all(d in edges for dependencies in edges.values() for d in dependencies):
-                    by_id = {covalue.id: covalue for covalue in covalues}
-                    return await self._serve_loaded(batch, lane, by_id, edges)
+            sizes = await self._sizes(batch)
+            size = sum(sizes.values())
+            if len(batch) > 1 and (len(sizes) > self._most or size > self._share_bytes):
+                self._put_back(batch, lane)
+                self._singly[lane] = len(batch)
+                return True
+            if len(sizes) > self._most or size - max(sizes.values()) > self._most_bytes:
+                self._refuse(batch)
+                return True
+            if not self._take(size, urgent=urgent):
+                self._put_back(batch, lane)
+                return False
+            try:
+                async with self._residents.held(sizes) as covalues:
+                    edges = {covalue.id: self._edges(covalue) for covalue in covalues}
+                    # They may have got new dependencies while others were being loaded.
+                    if all(d in edges for dependencies in edges.values() for d in dependencies):
+                        by_id = {covalue.id: covalue for covalue in covalues}
+                        await self._serve_loaded(batch, lane, by_id, edges)
+                        return True
+            finally:
+                self._give_back(size)
 
-    async def _serve_less(self, batch: dict[str, bool], lane: int) -> None:
-        """Serve one by one what depends on too much together; what does so alone is not served."""
-        if len(batch) > 1:
-            for covalue_id, answer in batch.items():
-                await self._serve({covalue_id: answer}, lane)
-            return
+    def _put_back(self, batch: dict[str, bool], lane: int) -> None:
+        """Ask for these again, before the others."""
+        requests = self._requests[lane]
+        batch = {i: requests.pop(i, False) or answer for i, answer in batch.items()}
+        self._requests[lane] = batch | requests
+
+    def _refuse(self, batch: dict[str, bool]) -> None:
+        """Say that these are not here: each depends on too much."""
         for covalue_id in batch:
             self._on_too_deep(self._peer, covalue_id)
             # Or each change to it would be a reason to try again.
             self._residents.forget_subscriber(covalue_id, self._peer)
             self._peer.tell(encode_known(covalue_id, False, {}))
+
+    def _take(self, size: int, *, urgent: bool) -> bool:
+        """Take so many bytes of the allowance. Returns `False` if that has to be waited for."""
+        if urgent or not self._granted:
+            is_taken = self._allowance.take(size)
+        else:
+            granted, self._granted = self._granted, 0
+            is_taken = size <= granted
+            self._allowance.give_back(granted - size if is_taken else granted)
+        if is_taken:
+            self.taken += size
+        elif not urgent:
+            self._lacking = size
+        return is_taken
+
+    def _give_back(self, size: int) -> None:
+        self.taken -= size
+        self._allowance.give_back(size)
 
     async def _serve_loaded(
         self, batch: dict[str, bool], lane: int, covalues: dict[str, CoValue], edges: Edges
@@ -184,7 +252,6 @@ class Delivery:
                 jobs[covalue_id] = job
         if in_turns and any(set(self._edges(covalues[i])).difference(edges[i]) for i in order):
             self._streaming.again(list(jobs.values()))
-            self._streaming.let_go(list(jobs.values()))
             return []
         if not has_circle or not jobs:
             return [Part(job, alone=False) for job in jobs.values()]
@@ -205,6 +272,9 @@ class Delivery:
     async def _follow(self, parts: Sequence[Part], lane: int, kept: anyio.Event) -> None:
         """Deliver what was planned once it is on the disk; what comes after is in the tails."""
         ids = {part.job.covalue.id for part in parts}
+        size = sum([part.job.covalue.size for part in parts if not part.alone])
+        self._allowance.exceed(size)
+        self.taken += size
         try:
             async with self._residents.held(ids) as covalues:
                 ticket = max(covalue.ticket for covalue in covalues)
@@ -217,34 +287,45 @@ class Delivery:
                         # A dependency has to come again, or there is a new one.
                         self._streaming.again([part.job for part in parts])
         finally:
+            self._give_back(size)
             self._let_go(parts)
 
     def _let_go(self, parts: Sequence[Part]) -> None:
         """These are on their way no more: what was blocked by them may follow."""
         self._active.difference_update(part.job.covalue.id for part in parts)
-        self._streaming.let_go([part.job for part in parts])
         blocked, self._blocked = self._blocked, {}
         for covalue_id, (lane, answer) in blocked.items():
             self._enqueue(lane, covalue_id, answer)
 
-    async def _lacking(self, ids: list[str]) -> dict[str, None]:
-        """The dependencies of the ids, and theirs, that the peer is not in step with."""
-        found: dict[str, None] = {}
-        frontier = ids
+    async def _sizes(self, ids: Iterable[str]) -> dict[str, int]:
+        """The bytes that these and all that they need take, as far as the peer lacks it."""
+        sizes: dict[str, int] = {}
+
+        def look_at(covalue: CoValue) -> list[str]:
+            sizes[covalue.id] = covalue.size
+            return [d for d in self._edges(covalue) if d not in sizes]
+
+        further = list(ids)
         walked = 0
-        while frontier:
-            async with self._residents.held(frontier) as covalues:
-                edges = {d for covalue in covalues for d in self._edges(covalue)}
-            frontier = [d for d in edges if d not in found]
-            found |= dict.fromkeys(frontier)
-            if len(found) > self._most:
-                break
-            walked += len(frontier)
-            if walked > _WALK:
+        while further and len(sizes) <= self._most:
+            portion, further = further[:_WALK], further[_WALK:]
+            self._residents.prefetch(portion)
+            for covalue_id in portion:
+                if covalue_id in sizes:
+                    continue
+                covalue = self._residents.get(covalue_id)
+                if covalue.resident:
+                    further += look_at(covalue)
+                else:
+                    # One by one: all together may be more than may be kept.
+                    async with self._residents.held([covalue_id]):
+                        further += look_at(covalue)
+            walked += len(portion)
+            if walked >= _WALK:
                 # Where all of them are in memory, nothing else would give way to others.
                 walked = 0
                 await anyio.lowlevel.checkpoint()
-        return found
+        return sizes
 
     def _edges(self, covalue: CoValue) -> list[str]:
         return [d for d in covalue.dependencies if not self._is_in_step_with(d)]

@@ -33,16 +33,17 @@ from protocol.messages import (
 )
 from server.acceptance import Acceptance
 from server.acks import Acknowledger
+from server.allowance import Allowance
 from server.backpressure import Backpressure
 from server.conduct import Conduct
-from server.covalue import BASE_BYTES, CoValue, Item
+from server.covalue import CoValue, Item
 from server.delivery import Delivery
 from server.errors import StoreDamaged
 from server.interests import Interests
 from server.journal import Journal
 from server.judgement import Judge
 from server.limits import Limits
-from server.offences import Closing
+from server.offences import BEHIND, Closing
 from server.parking import Parking
 from server.peer import Peer
 from server.reconcile import Reconciler
@@ -55,8 +56,6 @@ from server.turns import Turns, portion
 log: Final = structlog.get_logger(__name__)
 
 _SWEEP_S: Final = 5.0
-_CLOSURE: Final = 1_000
-"""CoValues that one may depend on, however small the memory."""
 _HISTORY: Final = 1024 * 1024
 """Bytes of a group's history that are judged, however small the memory."""
 _ABOUT_ONE: Final = (Content, Known, Load)
@@ -87,6 +86,7 @@ class Node:
         self._deliveries: dict[Peer, Delivery | None] = {}
         """Each made when there is something to deliver: most connections say nothing."""
         self._large = anyio.Lock()
+        self._allowance = Allowance(limits.memory_bytes, self._relieve)
         self._backpressure = Backpressure(limits)
         self.counters: Counter[str] = Counter()
         self._conduct = Conduct(self.counters, clock)
@@ -370,11 +370,22 @@ class Node:
                 self.reads,
                 self._acks.ask,
                 self._start,
+                memory_bytes=self.limits.memory_bytes,
+                allowance=self._allowance,
                 large=self._large,
-                most=max(self.limits.memory_bytes // 4 // BASE_BYTES, _CLOSURE),
                 on_too_deep=self._note_too_deep,
             )
         delivery.request(covalue, answer=answer)
+
+    def _relieve(self) -> None:
+        """Deliveries wait for memory in vain: who takes most of it and does not read has to go."""
+        stalled = [
+            (delivery.taken, peer)
+            for peer, delivery in self._deliveries.items()
+            if delivery is not None and delivery.taken and peer.outbox.is_awaited
+        ]
+        if stalled:
+            self._expel(max(stalled, key=lambda each: each[0])[1], BEHIND)
 
     def _note_too_deep(self, peer: Peer, covalue_id: str) -> None:
         self._conduct.note(peer, "too_deep", "load.too_deep", covalue=covalue_id)

@@ -71,7 +71,9 @@ CATALOGUE: Final[dict[str, tuple[str, str]]] = {
     ),
     "behind": (
         "It makes most be remembered of what it does not hold yet, by what it claims or by not"
-        " reading, while that of all peers exceeds `total_arrears_bytes`",
+        " reading, while that of all peers exceeds `total_arrears_bytes`; or, of those who do not"
+        " read, it is sent what takes most memory, and others have waited for that for 10 s, as"
+        " such things together take `memory_bytes`",
         f"{BEHIND.code} `{BEHIND.reason}`",
     ),
     "silent": (

@@ -62,6 +62,11 @@ class Outbox:
         )
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for room: the peer does not read as fast as there is to send."""
+        return self._room is not None
+
+    @property
     def is_over(self) -> bool:
         """Whether not even answers should be put in, because all outboxes are beyond bounds."""
         return self.size > self._limit and self._all.size > 2 * self._all.limit

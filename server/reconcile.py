@@ -82,15 +82,17 @@ class Reconciler:
         rest = list(values)
         while rest:
             ids, rest = rest[:_AT_ONCE], rest[_AT_ONCE:]
-            async with self._residents.held(ids) as covalues:
-                await self._journal.settled(max(c.ticket for c in covalues))
-                for covalue in covalues:
+            self._residents.prefetch(ids)
+            for covalue_id in ids:
+                # One by one: all together may be more than may be kept in memory.
+                async with self._residents.held([covalue_id]) as [covalue]:
+                    await self._journal.settled(covalue.ticket)
                     await anyio.lowlevel.checkpoint()
                     if covalue.lost:
                         continue  # Nothing of it could be taken.
                     exists = covalue.header is not None
-                    if not exists or sessions_hash(covalue.durable) != values[covalue.id]:
-                        differing.append(covalue.id)
+                    if not exists or sessions_hash(covalue.durable) != values[covalue_id]:
+                        differing.append(covalue_id)
         return differing
 
     @staticmethod

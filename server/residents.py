@@ -72,6 +72,11 @@ class Residents:
             self._wanted[covalue.id] = covalue
             self._work.set()
 
+    def prefetch(self, ids: Iterable[str]) -> None:
+        """Load these soon, and together: they will be looked at one by one, and are not kept."""
+        for covalue_id in ids:
+            self.want(self.get(covalue_id))
+
     @asynccontextmanager
     async def held(self, ids: Iterable[str]) -> AsyncIterator[list[CoValue]]:
         """The CoValues, resident, and kept so inside the context."""
@@ -167,9 +172,9 @@ class Residents:
         finally:
             for covalue in batch:
                 covalue.pins -= 1
-        woken = 0
+        woken, rest = 0, set(stored.rest)
         for covalue in batch:
-            if covalue.resident:
+            if covalue.resident or covalue.id in rest:
                 continue
             try:
                 for _ in covalue.filling(stored.get(covalue.id)):
@@ -188,6 +193,8 @@ class Residents:
                 if woken % _WOKEN == 0:
                     # Whoever waited has work to do: not all of them in one turn.
                     await anyio.lowlevel.checkpoint()
+        for covalue_id in rest:
+            self.want(self.get(covalue_id))
         self.trim()
         return None
 

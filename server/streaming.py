@@ -17,7 +17,6 @@ import anyio
 from protocol.content import Chunk, PieceBuilder, without_first
 from protocol.header import Header
 from protocol.known_state import Sessions, covers, lacking
-from server.arrears import plan_weight
 from server.covalue import CoValue
 from server.errors import StoreDamaged
 from server.peer import Peer
@@ -44,8 +43,6 @@ class Job:
     target: Sessions
     answer: bool
     """Whether the peer is to be told the known state if nothing is sent."""
-    weight: int
-    """Of `ranges` and `target`, in bytes, as long as it is counted."""
     built: Sessions = field(default_factory=dict)
     """What is in the builder and not sent yet."""
     sent: bool = False
@@ -102,7 +99,6 @@ class Streaming:
         known = subscription.own_known()
         missing = lacking(known, covalue.counts)
         subscription.open_tail()
-        self._peer.arrears.add(plan_weight(missing))
         return Job(
             covalue=covalue,
             header=header,
@@ -112,7 +108,6 @@ class Streaming:
             ranges=[Range(covalue.id, s, known.get(s, 0), n) for s, n in missing.items()],
             target=missing,
             answer=answer,
-            weight=plan_weight(missing),
         )
 
     async def send(self, parts: Sequence[Part], lane: int) -> None:
@@ -147,12 +142,6 @@ class Streaming:
             if job.is_current:
                 job.subscription.drop_tail()
                 self._request(job.covalue, job.answer)
-
-    def let_go(self, jobs: Sequence[Job]) -> None:
-        """These are done with, or given up: what they took is not counted any more."""
-        for job in jobs:
-            self._peer.arrears.add(-job.weight)
-            job.weight = 0
 
     async def _read(
         self, ranges: list[Range], lane: int

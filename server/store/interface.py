@@ -8,12 +8,15 @@ refuses one that finds them elsewhere. So two writers can never fork a session.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from protocol.content import Chunk
 from protocol.known_state import Sessions
+
+LOADED: Final = 20_000
+"""The `size` of several CoValues that are loaded in one go; one may have any."""
 
 
 class StoredCoValue(msgspec.Struct):
@@ -27,6 +30,18 @@ class StoredCoValue(msgspec.Struct):
     """Members and parents named by a group's transactions; others follow from the header."""
     damaged: dict[str, str] = msgspec.field(default_factory=dict)
     """Why its sessions are damaged, from the counts in `sessions` on; under `""`, all of it."""
+
+    @property
+    def size(self) -> int:
+        """Sessions and dependencies."""
+        return len(self.sessions) + len(self.dependencies)
+
+
+class Loaded(dict[str, StoredCoValue]):
+    """What is stored of CoValues, by id."""
+
+    rest: Sequence[str] = ()
+    """Ids that were not looked at, because what was found before takes enough memory."""
 
 
 class Change(msgspec.Struct):
@@ -59,8 +74,11 @@ class Range(NamedTuple):
 class Store(Protocol):
     """Durable CoValues. One task commits at a time; reads may go on meanwhile."""
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
-        """The CoValues among `ids` that are stored. Raises `StoreUnavailable`."""
+    async def load(self, ids: Collection[str]) -> Loaded:
+        """The CoValues among `ids` that are stored, until their size is `LOADED`.
+
+        At least one id is looked at. Raises `StoreUnavailable`.
+        """
 
     async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
         """Chunks that cover the ranges, in their order, until `limit` bytes are reached.

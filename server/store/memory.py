@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from protocol.content import Chunk
 from protocol.ids import parse_session_id
-from server.store.interface import Change, Range, StoredCoValue
+from server.store.interface import LOADED, Change, Loaded, Range, StoredCoValue
 
 
 class MemoryStore:
@@ -17,15 +17,20 @@ class MemoryStore:
         self._covalues: dict[str, StoredCoValue] = {}
         self._chunks: dict[tuple[str, str], list[Chunk]] = {}
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+    async def load(self, ids: Collection[str]) -> Loaded:
         """See `Store.load`."""
-        return {
-            i: StoredCoValue(
+        found, size, wanted = Loaded(), 0, list(ids)
+        for index, covalue_id in enumerate(wanted):
+            if (stored := self._covalues.get(covalue_id)) is None:
+                continue
+            found[covalue_id] = StoredCoValue(
                 stored.header, stored.deleted, dict(stored.sessions), set(stored.dependencies)
             )
-            for i in ids
-            if (stored := self._covalues.get(i)) is not None
-        }
+            size += stored.size
+            if size >= LOADED:
+                found.rest = wanted[index + 1 :]
+                break
+        return found
 
     async def read(self, ranges: Sequence[Range], limit: int) -> list[tuple[Range, Chunk]]:
         """See `Store.read`."""

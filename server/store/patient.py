@@ -14,7 +14,7 @@ import structlog
 
 from protocol.content import Chunk
 from server.errors import StoreDamaged, StoreUnavailable
-from server.store.interface import Range, Store, StoredCoValue
+from server.store.interface import Loaded, Range, Store
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class PatientReads:
         self.waiting = 0
         """How many callers of `read` wait for the store to be readable again."""
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+    async def load(self, ids: Collection[str]) -> Loaded:
         """See `Store.load`. Not tried again: other values may well be readable."""
         return await self._store.load(ids)
 

@@ -23,7 +23,7 @@ from protocol.content import Chunk
 from server.errors import StoreDamaged, StoreError, StoreUnavailable
 from server.store.append import Appender
 from server.store.damage import is_cut_off, is_damage, sound_count, why_not_sound, why_not_whole
-from server.store.interface import Change, Range, StoredCoValue
+from server.store.interface import LOADED, Change, Loaded, Range, StoredCoValue
 from server.store.loglength import LogLength, limit
 from server.store.schema import prepare
 from server.store.wal import connect_readonly, lost_to
@@ -85,7 +85,7 @@ class SqliteStore:
                     threads.pop_all()
             return cls(path, files.pop_all(), writer, reader)
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+    async def load(self, ids: Collection[str]) -> Loaded:
         """See `Store.load`."""
         return await self._read(partial(_load, ids=list(ids)))
 
@@ -193,35 +193,43 @@ def _keep_pages(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
 
 
-def _load(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
+def _load(connection: sqlite3.Connection, ids: list[str]) -> Loaded:
     try:
-        return _load_together(connection, ids)
+        if (loaded := _load_together(connection, ids, LOADED)) is not None:
+            return loaded
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-    # One by one, so that a damaged page costs nobody but those that stand on it.
-    found: dict[str, StoredCoValue] = {}
-    for covalue in ids:
+    # One by one: so a damaged page costs nobody but those that stand on it.
+    found, size = Loaded(), 0
+    for index, covalue in enumerate(ids):
         try:
-            found |= _load_together(connection, [covalue])
+            found |= _load_together(connection, [covalue]) or {}
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
             found[covalue] = StoredCoValue(b"", False, {}, set(), {"": str(error)})
+        size += found[covalue].size if covalue in found else 0
+        if size >= LOADED:
+            found.rest = ids[index + 1 :]
+            break
     return found
 
 
-def _load_together(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
+def _load_together(
+    connection: sqlite3.Connection, ids: list[str], most: int | None = None
+) -> Loaded | None:
+    """All of these, or `None` if their size is more than `most`."""
     # In one transaction: a commit between the statements must not show in some of them only.
     connection.execute("BEGIN")
     try:
-        return _load_all(connection, ids)
+        return _load_all(connection, ids, most)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
 
-def _load_all(connection: sqlite3.Connection, ids: list[str]) -> dict[str, StoredCoValue]:
+def _load_all(connection: sqlite3.Connection, ids: list[str], most: int | None) -> Loaded | None:
     rows = connection.execute(
         "SELECT key, id, header, deleted FROM covalues"
         " WHERE id IN (SELECT value FROM json_each(?))",
@@ -232,6 +240,17 @@ def _load_all(connection: sqlite3.Connection, ids: list[str]) -> dict[str, Store
         for key, covalue_id, header, deleted in rows
     }
     keys = (_IDS(list(by_key)).decode(),)
+    if most is not None:
+        (size,) = connection.execute(
+            "SELECT count(*) FROM ("
+            "SELECT 1 FROM sessions WHERE covalue IN (SELECT value FROM json_each(?1))"
+            " UNION ALL"
+            " SELECT 1 FROM dependencies WHERE covalue IN (SELECT value FROM json_each(?1))"
+            " LIMIT ?2)",
+            (*keys, most + 1),
+        ).fetchone()
+        if size > most:
+            return None
     for key, session, own_key, *last in connection.execute(
         "SELECT s.covalue, s.id, s.key, c.first, c.count, c.signature, substr(c.checksum, 1, 8)"
         " FROM sessions s LEFT JOIN chunks c ON c.session = s.key"
@@ -252,7 +271,7 @@ def _load_all(connection: sqlite3.Connection, ids: list[str]) -> dict[str, Store
         keys,
     ):
         by_key[key][1].dependencies.add(dependency)
-    return dict(by_key.values())
+    return Loaded(by_key.values())
 
 
 def _read(

@@ -26,7 +26,7 @@ _WAITERS: Final = {
     "acceptance._ask_judge",
     "acceptance._rehash",
     "acceptance.work",
-    "delivery._lacking",
+    "delivery._sizes",
     "delivery._serve_loaded",
     "journal._commit",
     "journal.run",

@@ -16,7 +16,7 @@ import anyio
 from protocol.content import Chunk
 from protocol.ids import parse_session_id
 from server.journal import Journal
-from server.store import Change, Range, Store, StoredCoValue
+from server.store import Change, Loaded, Range, Store, StoredCoValue
 from server.store.sqlite import SqliteStore
 from tests.integration.stores.making import (
     DELETES,
@@ -88,7 +88,10 @@ async def content_of(file: Path) -> Content:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
             ids = [row[0] for row in connection.execute("SELECT id FROM covalues")]
-        stored = await store.load(ids)
+        stored, rest = Loaded(), list(ids)
+        while rest:
+            stored |= (loaded := await store.load(rest))
+            rest = list(loaded.rest)
         assert stored.keys() == set(ids)
         return {covalue: await _value(store, covalue, each) for covalue, each in stored.items()}
     finally:
@@ -132,7 +135,7 @@ class History:
         self.acknowledged: list[int] = []
         """The position at which each change was acknowledged."""
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+    async def load(self, ids: Collection[str]) -> Loaded:
         """See `Store.load`."""
         return await self._store.load(ids)
 

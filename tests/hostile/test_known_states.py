@@ -88,7 +88,8 @@ async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) 
                 await raw.send(message)
 
             async def write() -> None:
-                transaction = edit(1)
+                # So much that the sockets do not take all of it.
+                transaction = edit("x" * scale(2_000, 100))
                 for at in range(0, count, 1000):
                     written = [band.account.session(f"s{n}") for n in range(at, at + 1000)]
                     runs = {session.id: session.append(transaction) for session in written}
@@ -104,10 +105,50 @@ async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) 
             while len(held) < count + 1:
                 held |= (await raw.about(band.map.id))["new"].keys()
         async with crowd(under.port, readers) as raws:
-            # What each of them lacks is remembered while it reads nothing, up to a bound.
+            # Few can be sent to at a time, and they read nothing.
             for raw in raws:
                 await raw.send(load(band.map.id))
             await under.moved("behind")
+
+
+async def test_many_values_of_many_sessions_at_once(besiege: Besiege, scale: Scale) -> None:
+    values, sessions_each, readers = scale(60, 64), scale(400, 6_000), scale(10, 20)
+    async with besiege(
+        "many values of many sessions at once",
+        bound=scale(48, 160) * MB,
+        env={
+            "BANDSTAND_OUTBOX_BYTES": str(64 * 1024),
+            "BANDSTAND_MEMORY_BYTES": str(scale(4, 64) * MB),
+            "BANDSTAND_TOTAL_OUTBOX_BYTES": str(16 * MB),
+        },
+    ) as under:
+        band = Band("alice")
+        ids: list[str] = []
+        async with connected(under.port) as raw:
+            for message in band.first():
+                await raw.send(message)
+            for number in range(values):
+                value = owned_map(band.group.id, unique=f"value {number}")
+                ids.append(value.id)
+                await raw.send(content(value, {}, with_header=True))
+                for at in range(0, sessions_each, 200):
+                    written = [band.account.session(f"s{n}") for n in range(at, at + 200)]
+                    runs = {session.id: session.append(edit(1)) for session in written}
+                    await raw.send(content(value, runs))
+                while len((await raw.about(value.id)).get("sessions", {})) < sessions_each:
+                    pass
+        async with crowd(under.port, readers) as raws:
+            for raw in raws:
+                await raw.send(*[load(value) for value in ids])
+            # Nobody reads; who comes now and does gets all of it.
+            async with connected(under.port) as raw:
+                await raw.send(*[load(value) for value in ids])
+                wanted = set(ids)
+                with anyio.fail_after(240):
+                    while wanted:
+                        said = await raw.next()
+                        assert isinstance(said, dict), said
+                        wanted.discard(said.get("id", ""))
 
 
 async def test_one_message_of_many_small_transactions(besiege: Besiege, scale: Scale) -> None:

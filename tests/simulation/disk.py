@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from protocol.content import Chunk
 from server.errors import StoreUnavailable
-from server.store import Change, Range, StoredCoValue
+from server.store import Change, Loaded, Range
 from server.store.memory import MemoryStore
 from tests.signing import canonical
 from tests.simulation.knobs import Knobs
@@ -109,7 +109,7 @@ class SimulatedStore:
         """Calls fail up to this time."""
         self.slowness = 1.0
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+    async def load(self, ids: Collection[str]) -> Loaded:
         """See `Store.load`."""
         return await self._read(lambda: at_once(self._disk.rows.load(ids)))
 

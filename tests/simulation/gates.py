@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import anyio
 
 from protocol.content import Chunk
-from server.store import Range, StoredCoValue
+from server.store import Loaded, Range
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import GatedStore
 
@@ -33,7 +33,7 @@ class SlowReads(GatedStore):
         """Let reads wait from now on."""
         self.read_gate = anyio.Event()
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+    async def load(self, ids: Collection[str]) -> Loaded:
         """See `Store.load`."""
         found = await super().load(ids)
         await self._pass(self.load_gate)

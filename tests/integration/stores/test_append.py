@@ -40,6 +40,23 @@ async def test_load_finds_those_that_are_there(store: Store) -> None:
     assert found[B].sessions == {S1: 2}
 
 
+async def test_load_brings_no_more_in_one_go_than_fits(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("memory", "sqlite"):
+        monkeypatch.setattr(f"server.store.{module}.LOADED", 2)
+    large = created(A, *chunks(S1, 1), *chunks(S2, 1), *chunks(S3, 1))
+    named = created(B, dependencies=[A, C])
+    assert await store.commit([large, named, created(C, *chunks(S1, 1))]) == [True] * 3
+    first = await store.load([C, A, B])
+    assert (set(first), first.rest) == ({C, A}, [B])
+    assert len(first[A].sessions) == 3
+    second = await store.load([B, C])
+    assert (set(second), second.rest) == ({B}, [C])
+    assert second[B].dependencies == {A, C}
+    assert (await store.load([C, "co_z1"])).rest == ()
+
+
 async def test_nothing_to_commit(store: Store) -> None:
     assert await store.commit([]) == []
 

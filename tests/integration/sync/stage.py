@@ -16,7 +16,7 @@ from server.limits import Limits
 from server.node import Node
 from server.outbox import Outbox
 from server.peer import Peer
-from server.store import Change, Range, Store, StoredCoValue
+from server.store import Change, Loaded, Range, Store
 from server.store.memory import MemoryStore
 from tests.signing import Account, CoValue, Run, content, group, owned_map, set_role
 
@@ -146,7 +146,7 @@ class GatedStore:
         self.gate = anyio.Event()
         self.waiting = anyio.Event()
 
-    async def load(self, ids: Collection[str]) -> dict[str, StoredCoValue]:
+    async def load(self, ids: Collection[str]) -> Loaded:
         """See `Store.load`."""
         return await self._store.load(ids)
 

@@ -1,0 +1,210 @@
+"""Deliveries: what all of them take in memory is bounded, and nobody waits for good."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from msgspec.structs import replace
+
+from server.allowance import Allowance
+from server.store.memory import MemoryStore
+from tests.integration.sync.stage import LIMITS, Band, Client, Stage, edit, stage
+from tests.signing import Agent, CoValue, content, group, owned_map
+from tests.simulation.gates import SlowReads
+
+pytestmark = pytest.mark.anyio
+
+_MEMORY = 1_000_000
+BOUNDED = replace(LIMITS, memory_bytes=_MEMORY, outbox_bytes=64_000, total_arrears_bytes=200_000)
+
+
+@asynccontextmanager
+async def chains(store: MemoryStore, count: int) -> AsyncIterator[tuple[Stage, list[CoValue]]]:
+    """A cold node, and the ends of chains of which one takes more than half of its memory."""
+    parent, ends = group(Agent.named("alice").id), []
+    async with stage(store) as running:
+        alice = running.client()
+        await alice.upload(content(parent, {}, with_header=True))
+        for number in range(count):
+            chain = [parent]
+            for position in range(280):
+                meta = {"source": chain[-1].id, "branch": "x", "text": "y" * 1_000}
+                chain.append(owned_map(parent.id, unique=f"{number} {position}", meta=meta))
+            await alice.upload(*[content(value, {}, with_header=True) for value in chain[1:]])
+            ends.append(chain[-1])
+    async with stage(store, BOUNDED) as running:
+        yield running, ends
+
+
+async def taken(client: Client, end: CoValue) -> None:
+    """Take what comes, up to the end of a chain."""
+    with anyio.fail_after(20):
+        while (await client.next())["id"] != end.id:
+            pass
+
+
+async def test_what_deliveries_take_is_bounded_over_all_peers() -> None:
+    async with chains(MemoryStore(), 6) as (running, ends):
+        readers = [running.client() for _ in ends]
+        for reader, end in zip(readers, ends, strict=True):
+            reader.reading = False
+            reader.load(end.id)
+        with anyio.fail_after(20):
+            while not readers[0].peer.outbox.is_full:
+                await anyio.lowlevel.checkpoint()
+        await running.client().nothing()
+        running.node.residents.trim()
+        assert running.node.residents.size <= _MEMORY
+        # All but the first wait, and nothing was sent to them.
+        assert [reader.peer.outbox.size > 0 for reader in readers] == [True] + [False] * 5
+        for reader, end in zip(readers, ends, strict=True):
+            reader.resume()
+            await taken(reader, end)
+        assert {reader.closed_with for reader in readers} == {None}
+
+
+async def test_who_does_not_read_goes_when_others_wait_in_vain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.allowance._PATIENCE_S", 0.01)
+    async with chains(MemoryStore(), 4) as (running, ends):
+        readers = [running.client() for _ in ends]
+        for reader, end in zip(readers[:-1], ends, strict=False):
+            reader.reading = False
+            reader.load(end.id)
+        # Alone it would have all the time of the world.
+        readers[-1].load(ends[-1].id)
+        await taken(readers[-1], ends[-1])
+        assert [reader.closed_with for reader in readers] == [1013, 1013, 1013, None]
+
+
+async def test_values_of_many_sessions_are_delivered_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.store.memory.LOADED", 200)
+    store, bands = MemoryStore(), [Band(f"player {n}") for n in range(40)]
+    async with stage(store) as running:
+        alice = running.client()
+        for band in bands:
+            await alice.upload(*band.first())
+            for number in range(100):
+                own = band.account.session(f"device {number}")
+                alice.send(content(band.map, {own.id: own.append(edit(number))}))
+            while len((await alice.next())["sessions"]) < 101:
+                pass
+    async with stage(SlowReads(store), BOUNDED) as running:
+        bob, largest = running.client(), 0
+        wanted = {band.map.id for band in bands}
+
+        async def watch() -> None:
+            nonlocal largest
+            while True:
+                largest = max(largest, running.node.residents.size)
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            for band in bands:
+                bob.load(band.map.id)
+            while wanted:
+                wanted.discard((await bob.next())["id"])
+            tasks.cancel_scope.cancel()
+        # Together they take twice as much.
+        assert largest <= _MEMORY * 1.1
+
+
+async def test_all_who_wait_for_a_popular_value_get_it() -> None:
+    store, band = MemoryStore(), Band()
+    async with stage(store) as running:
+        alice = running.client()
+        await alice.upload(*band.first())
+        for number in range(500):
+            own = band.account.session(f"device {number}")
+            alice.send(content(band.map, {own.id: own.append(edit(number))}))
+        while len((await alice.next())["sessions"]) < 501:
+            pass
+    async with stage(store, BOUNDED) as running:
+        readers = [running.client() for _ in range(12)]
+        for reader in readers:
+            reader.load(band.map.id)
+        for reader in readers:
+            sessions: set[str] = set()
+            while len(sessions) < 501:
+                message = await reader.next()
+                if message["id"] == band.map.id:
+                    sessions |= message["new"].keys()
+        assert {reader.closed_with for reader in readers} == {None}
+
+
+async def test_an_allowance_is_given_in_the_order_of_asking() -> None:
+    allowance, given = Allowance(10, lambda: None), []
+
+    async def ask(name: str, size: int) -> None:
+        await allowance.wait(size)
+        given.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        assert allowance.take(8)
+        for name, size in (("large", 9), ("small", 1), ("giant", 100), ("last", 1)):
+            tasks.start_soon(ask, name, size)
+        await anyio.wait_all_tasks_blocked()
+        # There would be room for it, but others wait.
+        assert not allowance.take(1)
+        assert not allowance.has_room
+        assert given == []
+        allowance.give_back(8)
+        await anyio.wait_all_tasks_blocked()
+        assert given == ["large", "small"]
+        allowance.give_back(9)
+        await anyio.wait_all_tasks_blocked()
+        assert given == ["large", "small"]
+        allowance.give_back(1)
+        await anyio.wait_all_tasks_blocked()
+        assert given == ["large", "small", "giant"]
+        allowance.give_back(100)
+    assert given == ["large", "small", "giant", "last"]
+    assert allowance.taken == 1
+
+
+@pytest.mark.parametrize("admitted", [True, False], ids=["its turn had come", "it waited"])
+async def test_who_is_cancelled_while_waiting_takes_nothing(admitted: bool) -> None:
+    allowance = Allowance(10, lambda: None)
+    assert allowance.take(10)
+    async with anyio.create_task_group() as tasks:
+        scope = anyio.CancelScope()
+
+        async def ask() -> None:
+            with scope:
+                await allowance.wait(8)
+
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(allowance.wait, 3)
+        await anyio.wait_all_tasks_blocked()
+        scope.cancel()
+        if not admitted:
+            await anyio.wait_all_tasks_blocked()
+        allowance.give_back(10)
+    assert allowance.taken == 3
+
+
+async def test_only_who_waits_longest_complains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.allowance._PATIENCE_S", 0.01)
+    complaints = 0
+
+    def complain() -> None:
+        nonlocal complaints
+        complaints += 1
+        if complaints == 3:
+            allowance.give_back(10)
+
+    allowance = Allowance(10, complain)
+    assert allowance.take(10)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(allowance.wait, 2)
+    assert complaints == 3
+    assert allowance.taken == 8
