@@ -24,10 +24,11 @@ class _Turn:
 class Allowance:
     """Bytes that are taken and given back, first come, first served."""
 
-    def __init__(self, limit: int, on_stuck: Callable[[], None]) -> None:
+    def __init__(self, limit: int, on_stuck: Callable[[float], None]) -> None:
         """`limit` is in bytes; beyond it, one may be alone.
 
-        `on_stuck` is called whenever nothing was given back for ten seconds, or not enough.
+        `on_stuck` is called whenever the first in the queue has waited for ten seconds in vain, and
+        told since when, on the loop's clock.
         """
         self._limit = limit
         self._on_stuck = on_stuck
@@ -59,11 +60,12 @@ class Allowance:
         try:
             self._admit()
             while not has_come:
+                began = anyio.current_time()
                 with anyio.move_on_after(_PATIENCE_S):
                     await turn.has_come.wait()
                 has_come = turn.has_come.is_set()
                 if not has_come and self._turns[0] is turn:
-                    self._on_stuck()
+                    self._on_stuck(began)
         finally:
             if not has_come:
                 if turn.has_come.is_set():

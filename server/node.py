@@ -20,14 +20,12 @@ from anyio.abc import TaskGroup
 from protocol.errors import MalformedMessage, shown
 from protocol.frames import split_frame
 from protocol.ids import is_covalue_id
-from protocol.known_state import covers
 from protocol.messages import (
     Content,
     Known,
     Load,
     Reconcile,
     decode_message,
-    decode_sessions,
     encode_known,
     split_content,
 )
@@ -48,9 +46,9 @@ from server.parking import Parking
 from server.peer import Peer
 from server.reconcile import Reconciler
 from server.residents import Residents
+from server.statements import Statements, is_no_news
 from server.store.interface import Store
 from server.store.patient import PatientReads
-from server.subscription import sensible
 from server.turns import Turns, portion
 
 log: Final = structlog.get_logger(__name__)
@@ -94,6 +92,7 @@ class Node:
         self.journal = Journal(store, self._committed, clock)
         self.on_commit: Callable[[], None] = lambda: None
         """Called after a commit, when everybody who waited for it has been told."""
+        self._statements = Statements(self._conduct, self._acks, self._deliver)
         self._turns = Turns(self._deal_with, self._after_turn, clock, call_soon)
         self.residents = Residents(self.reads, limits.memory_bytes, self._turns.add)
         self._interests = Interests(limits, self.residents, self._conduct, self._start, self._expel)
@@ -210,7 +209,7 @@ class Node:
                 elif (
                     isinstance(message, Known)
                     and not covalue.inbox
-                    and self._is_no_news(covalue, peer, message)
+                    and is_no_news(covalue, peer, message)
                 ):
                     continue
                 size = len(line) + self.limits.message_bytes
@@ -281,7 +280,7 @@ class Node:
                 contents.append(item)
             elif peer.closed:
                 continue
-            elif isinstance(message, Known) and self._is_no_news(covalue, peer, message):
+            elif isinstance(message, Known) and is_no_news(covalue, peer, message):
                 self._backpressure.release(peer, item.size)
             else:
                 if contents and not self._acceptance.take(covalue, contents):
@@ -290,75 +289,13 @@ class Node:
                 contents = []
                 self._backpressure.release(peer, item.size)
                 if isinstance(message, Load):
-                    self._load(covalue, peer, message)
+                    self._statements.load(covalue, peer, message)
                 else:
-                    self._known(covalue, peer, message)
+                    self._statements.known(covalue, peer, message)
         if contents:
             self._acceptance.take(covalue, contents)
 
-    @staticmethod
-    def _is_no_news(covalue: CoValue, peer: Peer, message: Known) -> bool:
-        """Whether a `known` only confirms what was sent: nearly every one does."""
-        subscription = peer.subscriptions.get(covalue.id)
-        return (
-            subscription is not None
-            and subscription.in_step
-            and message.header
-            and not message.isCorrection
-            and not peer.batches
-        )
-
-    def _load(self, covalue: CoValue, peer: Peer, message: Load) -> None:
-        """Answer with what lacks, or with the known state if nothing does."""
-        subscription = covalue.subscribe(peer)
-        ahead = not covalue.deleted and not covers(covalue.counts, message.sessions)
-        message.sessions = sensible(message.sessions, covalue.counts)
-        subscription.replace(message.header, message.sessions)
-        if covalue.header is None:
-            # Who says that it holds what is not here is asked to send it.
-            self._acks.ask(covalue, peer, correction=message.header and not covalue.lost)
-            subscription.replace(False, {})
-            return
-        if covalue.deleted:
-            subscription.claim_only(dict(message.sessions))
-        in_step = subscription.settle(covalue.counts)
-        if in_step and covalue.dependencies <= peer.subscriptions.keys():
-            self._acks.ask(covalue, peer, correction=ahead)
-            return
-        if ahead:
-            self._acks.ask(covalue, peer, correction=True)
-        self._deliver(peer, covalue, answer=not ahead)
-
-    def _known(self, covalue: CoValue, peer: Peer, message: Known) -> None:
-        """Note what the peer holds and send what it lacks, but answer only the first time."""
-        try:
-            sessions = decode_sessions(message.sessions)
-        except MalformedMessage as error:
-            self._conduct.malformed(peer, error)
-            return
-        if peer.batches:
-            Reconciler.answered(covalue, peer)
-        sessions = sensible(sessions, covalue.counts)
-        if covalue.header is None and not message.header:
-            return
-        first = covalue.id not in peer.subscriptions
-        subscription = covalue.subscribe(peer)
-        if covalue.deleted:
-            subscription.claim(sessions)
-        if message.isCorrection:
-            subscription.replace(message.header, sessions)
-        else:
-            subscription.merge(message.header, sessions)
-            subscription.shorten(covalue.counts)
-        if covalue.header is None:
-            return
-        if subscription.settle(covalue.counts):
-            if first:
-                self._acks.ask(covalue, peer)
-        elif subscription.tail is None and covalue.id not in peer.lagging:
-            self._deliver(peer, covalue)
-
-    def _deliver(self, peer: Peer, covalue: CoValue, *, answer: bool = False) -> None:
+    def _deliver(self, peer: Peer, covalue: CoValue, answer: bool = False) -> None:
         if peer not in self._deliveries:
             return
         delivery = self._deliveries[peer]
@@ -377,12 +314,12 @@ class Node:
             )
         delivery.request(covalue, answer=answer)
 
-    def _relieve(self) -> None:
+    def _relieve(self, since: float) -> None:
         """Deliveries wait for memory in vain: who takes most of it and does not read has to go."""
         stalled = [
             (delivery.taken, peer)
             for peer, delivery in self._deliveries.items()
-            if delivery is not None and delivery.taken and peer.outbox.is_awaited
+            if delivery is not None and delivery.taken and peer.outbox.stalled_since <= since
         ]
         if stalled:
             self._expel(max(stalled, key=lambda each: each[0])[1], BEHIND)

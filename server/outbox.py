@@ -38,7 +38,7 @@ class Outboxes:
 class Outbox:
     """Messages for one peer. `limit` bytes of content are its bound; see `is_full`."""
 
-    __slots__ = ("_all", "_announced", "_lanes", "_limit", "_on_ready", "_room", "size")
+    __slots__ = ("_all", "_announced", "_lanes", "_limit", "_on_ready", "_room", "_since", "size")
 
     def __init__(
         self, limit: int, on_ready: Callable[[], None], all_outboxes: Outboxes | None = None
@@ -51,6 +51,7 @@ class Outbox:
         self._on_ready = on_ready
         self._announced = False
         self._room: anyio.Event | None = None
+        self._since = 0.0
         self.size = 0
         """Bytes that wait."""
 
@@ -62,9 +63,9 @@ class Outbox:
         )
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for room: the peer does not read as fast as there is to send."""
-        return self._room is not None
+    def stalled_since(self) -> float:
+        """Since when somebody waits for room, on the loop's clock; infinity if nobody does."""
+        return float("inf") if self._room is None else self._since
 
     @property
     def is_over(self) -> bool:
@@ -112,6 +113,7 @@ class Outbox:
         while self.size > self._limit // 2 or self.is_full:
             if self._room is None:
                 self._room = anyio.Event()
+                self._since = anyio.current_time()
             await self._room.wait()
 
     def _taken(self, batch: list[bytes], size: int) -> bytes:

@@ -80,7 +80,6 @@ def _collect_less() -> None:
     A full search stops the loop for 0.1 s per million objects, and what comes and goes here by the
     thousand (subscriptions, records) is not circular.
     """
-    gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
 

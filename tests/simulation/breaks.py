@@ -63,7 +63,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         Edit("server.rehash:rehash", "while held < count:", "while False:"),
     ),
     "never correct who is ahead": (
-        Edit("server.node:Node._load", "ahead = not", "ahead = False and not"),
+        Edit("server.statements:Statements.load", "ahead = not", "ahead = False and not"),
     ),
     "parked content is not woken": (
         Edit("server.parking:Parking.arrived", "self._wake(covalue)", "pass"),
@@ -92,7 +92,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     ),
     "no answer to who is in step": (
         Edit(
-            "server.node:Node._load",
+            "server.statements:Statements.load",
             "self._acks.ask(covalue, peer, correction=ahead)\n",
             "pass\n",
         ),
@@ -113,7 +113,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     ),
     "a load merges with what was known": (
         Edit(
-            "server.node:Node._load",
+            "server.statements:Statements.load",
             "subscription.replace(message.header, message.sessions)",
             "subscription.merge(message.header, message.sessions)",
         ),
