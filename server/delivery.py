@@ -3,7 +3,8 @@
 A delivery takes what was asked for, adds the dependencies that the peer lacks, puts all of it into
 `order` and sends it (`streaming`). Between two reads, requests of a more urgent lane go first, so a
 large file does not hold up a small group. What is still on its way to the disk follows when it has
-arrived, and holds up only what depends on it: on a sick disk that may be minutes.
+arrived, and holds up only what depends on it: on a sick disk that may be minutes. So does what
+cannot be read.
 
 What all deliveries take in memory is bounded (`allowance`): one for which there is no room waits,
 and what takes much by itself is delivered by itself.
@@ -11,7 +12,7 @@ and what takes much by itself is delivered by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import anyio
@@ -20,6 +21,7 @@ from protocol.messages import encode_known
 from server.allowance import Allowance
 from server.covalue import BASE_BYTES, CoValue
 from server.journal import Journal
+from server.needs import Needs
 from server.order import Edges, in_order, reaching
 from server.outbox import LANE_OF_PRIORITY
 from server.peer import Peer
@@ -83,9 +85,12 @@ class Delivery:
             lambda covalue, answer: self.request(covalue, answer=answer),
             self._serve_lane,
         )
+        self._needs = Needs(peer, residents)
         self._requests: list[dict[str, bool]] = [{}, {}, {}]
         self._singly = [0, 0, 0]
         """How many of the next requests of each lane are served one by one."""
+        self._aside: dict[str, dict[str, tuple[int, bool]]] = {}
+        """By what cannot be read: the requests, with their lanes, of what needs it."""
         self._active: set[str] = set()
         """What was planned and is not finished."""
         self._blocked: dict[str, tuple[int, bool]] = {}
@@ -143,11 +148,15 @@ class Delivery:
 
     async def _serve(self, batch: dict[str, bool], lane: int, *, urgent: bool) -> bool:
         while True:
-            sizes = await self._sizes(batch)
+            sizes, unreadable = await self._needs.look_for(batch, self._most)
             size = sum(sizes.values())
-            if len(batch) > 1 and (len(sizes) > self._most or size > self._share_bytes):
+            is_much = len(sizes) > self._most or size > self._share_bytes
+            if len(batch) > 1 and (is_much or unreadable is not None):
                 self._put_back(batch, lane)
                 self._singly[lane] = len(batch)
+                return True
+            if unreadable is not None:
+                self._set_aside(batch, lane, unreadable)
                 return True
             if len(sizes) > self._most or size - max(sizes.values()) > self._most_bytes:
                 self._refuse(batch)
@@ -157,7 +166,7 @@ class Delivery:
                 return False
             try:
                 async with self._residents.held(sizes) as covalues:
-                    edges = {covalue.id: self._edges(covalue) for covalue in covalues}
+                    edges = {covalue.id: self._needs.edges(covalue) for covalue in covalues}
                     # They may have got new dependencies while others were being loaded.
                     if all(d in edges for dependencies in edges.values() for d in dependencies):
                         by_id = {covalue.id: covalue for covalue in covalues}
@@ -171,6 +180,20 @@ class Delivery:
         requests = self._requests[lane]
         batch = {i: requests.pop(i, False) or answer for i, answer in batch.items()}
         self._requests[lane] = batch | requests
+
+    def _set_aside(self, batch: dict[str, bool], lane: int, unreadable: str) -> None:
+        """Ask for these again once what they need can be read. Others do not wait for that."""
+        aside = self._aside.get(unreadable)
+        if aside is None:
+            aside = self._aside[unreadable] = {}
+            self._start(lambda: self._wait_for(unreadable))
+        for covalue_id, answer in batch.items():
+            aside[covalue_id] = lane, answer or aside.get(covalue_id, (lane, False))[1]
+
+    async def _wait_for(self, unreadable: str) -> None:
+        async with self._residents.held([unreadable]):
+            for covalue_id, (lane, answer) in self._aside.pop(unreadable).items():
+                self._enqueue(lane, covalue_id, answer)
 
     def _refuse(self, batch: dict[str, bool]) -> None:
         """Say that these are not here: each depends on too much."""
@@ -250,7 +273,9 @@ class Delivery:
                 in_turns = True
             if job is not None:
                 jobs[covalue_id] = job
-        if in_turns and any(set(self._edges(covalues[i])).difference(edges[i]) for i in order):
+        if in_turns and any(
+            set(self._needs.edges(covalues[i])).difference(edges[i]) for i in order
+        ):
             self._streaming.again(list(jobs.values()))
             return []
         if not has_circle or not jobs:
@@ -281,7 +306,7 @@ class Delivery:
                 kept.set()
                 await self._journal.settled(ticket)
                 async with self._turn:
-                    if all(d in ids for covalue in covalues for d in self._edges(covalue)):
+                    if all(d in ids for covalue in covalues for d in self._needs.edges(covalue)):
                         await self._streaming.send(parts, lane)
                     else:
                         # A dependency has to come again, or there is a new one.
@@ -296,40 +321,3 @@ class Delivery:
         blocked, self._blocked = self._blocked, {}
         for covalue_id, (lane, answer) in blocked.items():
             self._enqueue(lane, covalue_id, answer)
-
-    async def _sizes(self, ids: Iterable[str]) -> dict[str, int]:
-        """The bytes that these and all that they need take, as far as the peer lacks it."""
-        sizes: dict[str, int] = {}
-
-        def look_at(covalue: CoValue) -> list[str]:
-            sizes[covalue.id] = covalue.size
-            return [d for d in self._edges(covalue) if d not in sizes]
-
-        further = list(ids)
-        walked = 0
-        while further and len(sizes) <= self._most:
-            portion, further = further[:_WALK], further[_WALK:]
-            self._residents.prefetch(portion)
-            for covalue_id in portion:
-                if covalue_id in sizes:
-                    continue
-                covalue = self._residents.get(covalue_id)
-                if covalue.resident:
-                    further += look_at(covalue)
-                else:
-                    # One by one: all together may be more than may be kept.
-                    async with self._residents.held([covalue_id]):
-                        further += look_at(covalue)
-            walked += len(portion)
-            if walked >= _WALK:
-                # Where all of them are in memory, nothing else would give way to others.
-                walked = 0
-                await anyio.lowlevel.checkpoint()
-        return sizes
-
-    def _edges(self, covalue: CoValue) -> list[str]:
-        return [d for d in covalue.dependencies if not self._is_in_step_with(d)]
-
-    def _is_in_step_with(self, covalue_id: str) -> bool:
-        subscription = self._peer.subscriptions.get(covalue_id)
-        return subscription is not None and subscription.in_step

@@ -95,6 +95,19 @@ class Residents:
             for covalue in covalues:
                 covalue.pins -= 1
 
+    @asynccontextmanager
+    async def reached(self, covalue_id: str) -> AsyncIterator[bool]:
+        """Like `held`, but if it turns out that it cannot be read now, say so (`False`)."""
+        covalue = self.get(covalue_id)
+        covalue.pins += 1
+        try:
+            self.want(covalue)
+            while not covalue.resident and covalue_id not in self.unreadable:
+                await self._awaited.setdefault(covalue_id, anyio.Event()).wait()
+            yield covalue.resident
+        finally:
+            covalue.pins -= 1
+
     def touch(self, covalue: CoValue) -> None:
         """Note that a resident CoValue was used, and what it weighs now."""
         self._recent[covalue.id] = covalue
@@ -153,6 +166,7 @@ class Residents:
                         if not self.unreadable:
                             log.error("store.unreadable", error=str(error))
                         self.unreadable.update(batch)
+                        self._wake(batch)
                         self._unread.append(batch)
                         self._failed.set()
 
@@ -187,16 +201,22 @@ class Residents:
                 self._reads.note(StoreDamaged(why, covalue.id, session, index))
             self.touch(covalue)
             self._on_resident(covalue)
-            if (event := self._awaited.pop(covalue.id, None)) is not None:
-                event.set()
-                woken += 1
-                if woken % _WOKEN == 0:
-                    # Whoever waited has work to do: not all of them in one turn.
-                    await anyio.lowlevel.checkpoint()
+            woken += self._wake([covalue.id])
+            if woken >= _WOKEN:
+                # Whoever waited has work to do: not all of them in one turn.
+                woken = 0
+                await anyio.lowlevel.checkpoint()
         for covalue_id in rest:
             self.want(self.get(covalue_id))
         self.trim()
         return None
+
+    def _wake(self, ids: Iterable[str]) -> int:
+        """Let go on who waits for these. Returns for how many of them somebody did."""
+        events = [event for i in ids if (event := self._awaited.pop(i, None)) is not None]
+        for event in events:
+            event.set()
+        return len(events)
 
     async def _retry(self) -> None:
         """Try every second what could not be read, in ever smaller parts.

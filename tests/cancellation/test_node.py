@@ -26,7 +26,7 @@ _WAITERS: Final = {
     "acceptance._ask_judge",
     "acceptance._rehash",
     "acceptance.work",
-    "delivery._sizes",
+    "needs.look_for",
     "delivery._serve_loaded",
     "journal._commit",
     "journal.run",
@@ -106,9 +106,9 @@ def test_nothing_is_left_wherever_it_ends(ending: Ending) -> None:
         _ended(ending, at)
 
 
-_RARE: Final = (30, 96, 218)
+_RARE: Final = (30, 96, 113, 218, 275)
 """Worlds of the simulation in which the node waits where it does not wait in the scenario: for room
-in an outbox, for the disk to recover, for what a group names."""
+in an outbox, in an allowance, for the disk to recover, for what a group names."""
 _TIMES: Final = 2
 """At how many of the points that wait at a place."""
 

@@ -85,6 +85,7 @@ class Knobs:
             ("server.subscription", "_TAIL_BYTES"): self.piece * 3,
             ("server.streaming", "_READ_BYTES"): self.piece * 2,
             ("server.delivery", "_BATCH"): self.batch,
+            ("server.needs", "_WALK"): self.batch,
             ("server.delivery", "_WALK"): self.batch,
             ("server.delivery", "_SESSIONS"): self.batch - 1,
             ("server.residents", "_BATCH"): self.batch,

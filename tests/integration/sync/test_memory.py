@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import anyio
 import pytest
 from msgspec.structs import replace
 
 from server.errors import StoreUnavailable
+from server.store import Loaded
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import LIMITS, Band, GatedStore, edit, known, stage
 from tests.signing import content, owned_map
@@ -146,6 +149,42 @@ async def test_a_store_that_fails_delays_acknowledgements_and_recovers(
         store.failing = False
         assert await alice.next() == known(band.map, {band.session.id: 2})
         assert running.node.journal.failure is None
+
+
+class SickStore(GatedStore):
+    """A store in which some CoValues cannot be read for a while."""
+
+    sick: frozenset[str] = frozenset()
+
+    async def load(self, ids: Collection[str]) -> Loaded:
+        """See `Store.load`."""
+        if self.sick.intersection(ids):
+            raise StoreUnavailable("disk I/O error")
+        return await super().load(ids)
+
+
+async def test_what_depends_on_what_cannot_be_read_waits_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.residents._RETRY_S", 0.01)
+    store, band, other = SickStore(MemoryStore()), Band(), Band("other")
+    async with stage(store) as running:
+        await running.client().upload(*band.first(), *other.first())
+    store.sick = frozenset([band.group.id])
+    async with stage(store) as running:
+        bob = running.client()
+        for value in (band.map, other.map, band.map):
+            bob.load(value.id)
+        assert [m["id"] for m in await bob.take(3)] == [
+            other.account.id,
+            other.group.id,
+            other.map.id,
+        ]
+        # Asked for later, too.
+        bob.load(band.account.id)
+        assert (await bob.next())["id"] == band.account.id
+        store.sick = frozenset()
+        assert [m["id"] for m in await bob.take(2)] == [band.group.id, band.map.id]
 
 
 async def test_large_headers_count() -> None:
