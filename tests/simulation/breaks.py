@@ -48,7 +48,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
         Edit("server.streaming:Streaming._finish", "in subscription.tail:", "in ():"),
     ),
     "deliver without dependencies": (
-        Edit("server.delivery:Delivery._edges", "in covalue.dependencies if", "in () if"),
+        Edit("server.needs:Needs.edges", "in covalue.dependencies if", "in () if"),
     ),
     "relay without dependencies": (
         Edit("server.relay:relay", "lacks = bool(fresh_dependencies) and", "lacks = False and"),
@@ -177,6 +177,16 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     ),
     "circles go out like all else": (
         Edit("server.delivery:Delivery._plan", "if not has_circle or not jobs:", "if True:"),
+    ),
+    "an allowance is not given back": (
+        Edit("server.delivery:Delivery._give_back", "self._allowance.give_back(size)", "pass"),
+    ),
+    "what is put aside is forgotten": (
+        Edit(
+            "server.delivery:Delivery._wait_for",
+            "self._enqueue(lane, covalue_id, answer)",
+            "pass",
+        ),
     ),
     "a retry forgets what else was to be written": (
         Edit(
