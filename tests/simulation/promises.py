@@ -123,8 +123,10 @@ def _check_memory(world: World) -> None:
     for delivery in node._deliveries.values():
         if delivery is None:
             continue
-        if delivery._running or delivery._active or any(delivery._requests):
+        if delivery._running or delivery._active or delivery._aside or any(delivery._requests):
             breach("everything comes to rest", f"a delivery to {delivery._peer.name}")
+    if node._allowance.taken or node._allowance._turns:
+        breach("memory is released", f"{node._allowance.taken} bytes of deliveries")
     for task in asyncio.all_tasks():
         if "guarded" in task.get_name():
             breach("everything comes to rest", "a task works on")
