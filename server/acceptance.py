@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -43,6 +43,8 @@ from server.store.patient import PatientReads
 log: Final = structlog.get_logger(__name__)
 
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+Seen: TypeAlias = dict[str, bytes | None]
+"""CoValues that exist, each with its signer if it is an account."""
 
 
 class Acceptance:
@@ -79,6 +81,8 @@ class Acceptance:
         self._first = first
         self._start = start
         self._conduct = conduct
+        self._seen: Seen = {}
+        """What exists, though it need not be in memory, of what is being dealt with just now."""
         self.counters = conduct.counters
 
     def take(self, covalue: CoValue, items: list[Item]) -> bool:
@@ -90,8 +94,8 @@ class Acceptance:
         contents = self._parse(covalue, items)
         if covalue.parked or any(content.dependencies for content in contents):
             wanted = {d for content in contents for d in content.dependencies}
-            if any(not self._residents.get(d).resident for d in wanted):
-                # All of them at once: where memory is short, each might drive the others out.
+            unseen = wanted - self._seen.keys()
+            if any(not self._residents.get(d).resident for d in unseen):
                 return self._later(covalue, items, wanted)
             contents = self._park(covalue, contents)
         if not contents:
@@ -135,24 +139,44 @@ class Acceptance:
         covalue: CoValue,
         items: list[Item],
         dependencies: Collection[str],
-        fetch: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        fetch: Callable[[Seen], Coroutine[Any, Any, None]] | None = None,
     ) -> bool:
-        """Put `items` back until the dependencies are in memory and `fetch` is through."""
+        """Put `items` back until the dependencies were looked for and `fetch` is through."""
         covalue.inbox[:0] = items
         covalue.busy = True
 
         async def work() -> None:
-            async with self._residents.held([covalue.id, *dependencies]):
+            seen, absent = await self._look_for(dependencies)
+            # What is absent is kept, so that it cannot be created and be let go of meanwhile.
+            async with self._residents.held([covalue.id, *absent]):
                 try:
                     if fetch is not None:
-                        await fetch()
+                        await fetch(seen)
                 finally:
                     covalue.busy = False
                 # Now, while all of it is surely here.
-                self._first(covalue)
+                self._seen = seen
+                try:
+                    self._first(covalue)
+                finally:
+                    self._seen = {}
 
         self._start(work)
         return False
+
+    async def _look_for(self, ids: Collection[str]) -> tuple[Seen, list[str]]:
+        """Which of these exist, with their signers, and which do not."""
+        seen: Seen = {}
+        absent: list[str] = []
+        self._residents.prefetch(ids)
+        for covalue_id in ids:
+            # One by one: all together may be more than may be kept in memory.
+            async with self._residents.held([covalue_id]) as [covalue]:
+                if covalue.header is None:
+                    absent.append(covalue_id)
+                else:
+                    seen[covalue_id] = covalue.header.signer
+        return seen, absent
 
     def _park(self, covalue: CoValue, contents: Iterable[Parsed]) -> list[Parsed]:
         """Park what lacks a dependency; return the rest."""
@@ -175,6 +199,8 @@ class Acceptance:
         return ready
 
     def _exists(self, covalue_id: str) -> bool:
+        if covalue_id in self._seen:
+            return True
         covalue = self._residents.get(covalue_id)
         if covalue.header is None and covalue.inbox:
             # It may be created by what arrived in this very turn.
@@ -217,16 +243,17 @@ class Acceptance:
         }
 
     async def _ask_judge(
-        self, covalue: CoValue, header: Header, questions: set[tuple[str, int]]
+        self, covalue: CoValue, header: Header, questions: set[tuple[str, int]], seen: Seen
     ) -> None:
         assert header.group is not None
         covalue.verdicts |= await self._judge.may_delete(header.group, questions)
 
-    async def _rehash(self, covalue: CoValue, sessions: set[str]) -> None:
+    async def _rehash(self, covalue: CoValue, sessions: set[str], seen: Seen) -> None:
         await self._journal.settled(covalue.ticket)
         for session in sessions:
             # An author that is no account (it cannot be, in a sound store) verifies nothing.
-            signer = self._signer(parse_session_id(session).author) or bytes(32)
+            author = parse_session_id(session).author
+            signer = seen.get(author) or self._signer(author) or bytes(32)
             chain = await rehash(self._reads, covalue.id, session, covalue.counts.get(session, 0))
             if session not in covalue.cut:
                 covalue.writers[session] = Writer(chain, signer)
@@ -237,7 +264,7 @@ class Acceptance:
             return signer_key(author)
         covalue = self._residents.peek(author)
         if covalue is None or covalue.header is None:
-            return None
+            return self._seen.get(author)
         return covalue.header.signer
 
     def _accept(self, covalue: CoValue, header: Header, contents: list[Parsed]) -> None:

@@ -55,7 +55,7 @@ async def test_a_long_chain_of_groups(besiege: Besiege, scale: Scale) -> None:
     count, loads = scale(6_000, 1_000_000), scale(3, 5)
     async with besiege(
         "a long chain of groups, made a circle",
-        bound=scale(64, 400) * MB,
+        bound=scale(64, 320) * MB,
         env={"BANDSTAND_MEMORY_BYTES": str(scale(16, 128) * MB)},
     ) as under:
         async with connected(under.port) as raw:

@@ -74,7 +74,7 @@ async def test_a_value_of_many_genuine_sessions(besiege: Besiege, scale: Scale) 
     readers = scale(30, 50)
     async with besiege(
         "a value of many genuine sessions",
-        bound=scale(64, 400) * MB,
+        bound=scale(64, 240) * MB,
         env={
             "BANDSTAND_OUTBOX_BYTES": str(64 * 1024),
             "BANDSTAND_MEMORY_BYTES": str(scale(8, 64) * MB),

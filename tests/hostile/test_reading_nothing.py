@@ -50,7 +50,7 @@ async def test_large_answers_that_nobody_reads(besiege: Besiege, scale: Scale) -
     readers, sessions, loads = scale(6, 60), scale(500, 3_000), scale(500, 2_000)
     async with besiege(
         "large answers that nobody reads",
-        bound=scale(224, 480) * MB,
+        bound=scale(224, 360) * MB,
         env={"BANDSTAND_TOTAL_OUTBOX_BYTES": str(32 * MB)},
     ) as under:
         band = Band("alice")

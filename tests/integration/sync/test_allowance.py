@@ -1,4 +1,4 @@
-"""Deliveries: what all of them take in memory is bounded, and nobody waits for good."""
+"""What deliveries and uploads keep in memory is bounded, and nobody waits for good."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from server.allowance import Allowance
 from server.store.memory import MemoryStore
 from tests.integration.sync.stage import LIMITS, Band, Client, Stage, edit, stage
-from tests.signing import Agent, CoValue, content, group, owned_map
+from tests.signing import Agent, CoValue, content, group, owned_map, set_role
 from tests.simulation.gates import SlowReads
 
 pytestmark = pytest.mark.anyio
@@ -85,9 +85,14 @@ async def test_who_does_not_read_goes_when_others_wait_in_vain(
         assert 1013 in others
 
 
-async def test_values_of_many_sessions_are_delivered_one_by_one(
+@asynccontextmanager
+async def large_values(
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+) -> AsyncIterator[tuple[Stage, list[Band], list[int]]]:
+    """A cold node whose values have many sessions, and the sizes that it has been seen with.
+
+    Together they take twice as much as its memory.
+    """
     monkeypatch.setattr("server.store.memory.LOADED", 200)
     store, bands = MemoryStore(), [Band(f"player {n}") for n in range(40)]
     async with stage(store) as running:
@@ -99,25 +104,43 @@ async def test_values_of_many_sessions_are_delivered_one_by_one(
                 alice.send(content(band.map, {own.id: own.append(edit(number))}))
             while len((await alice.next())["sessions"]) < 101:
                 pass
-    async with stage(SlowReads(store), BOUNDED) as running:
-        bob, largest = running.client(), 0
-        wanted = {band.map.id for band in bands}
+    async with stage(SlowReads(store), BOUNDED) as running, anyio.create_task_group() as tasks:
+        sizes: list[int] = []
 
         async def watch() -> None:
-            nonlocal largest
             while True:
-                largest = max(largest, running.node.residents.size)
+                sizes.append(running.node.residents.size)
                 await anyio.lowlevel.checkpoint()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch)
-            for band in bands:
-                bob.load(band.map.id)
-            while wanted:
-                wanted.discard((await bob.next())["id"])
-            tasks.cancel_scope.cancel()
-        # Together they take twice as much.
-        assert largest <= _MEMORY * 1.1
+        tasks.start_soon(watch)
+        yield running, bands, sizes
+        tasks.cancel_scope.cancel()
+
+
+async def test_values_of_many_sessions_are_delivered_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with large_values(monkeypatch) as (running, bands, sizes):
+        bob = running.client()
+        wanted = {band.map.id for band in bands}
+        for band in bands:
+            bob.load(band.map.id)
+        while wanted:
+            wanted.discard((await bob.next())["id"])
+        assert max(sizes) <= _MEMORY * 1.1
+
+
+async def test_who_names_values_of_many_sessions_has_them_loaded_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with large_values(monkeypatch) as (running, bands, sizes):
+        first, *others = bands
+        names = first.group_session.append(
+            *[set_role(other.map.id, "reader", made_at=9) for other in others]
+        )
+        bob = running.client()
+        await bob.upload(content(first.group, {first.group_session.id: names}))
+        assert max(sizes) <= _MEMORY * 1.1
 
 
 async def test_all_who_wait_for_a_popular_value_get_it() -> None:
