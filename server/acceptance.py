@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+import anyio
 import structlog
 
 from protocol.errors import ProtocolError
@@ -41,6 +42,9 @@ from server.store.interface import Change
 from server.store.patient import PatientReads
 
 log: Final = structlog.get_logger(__name__)
+
+_AT_ONCE: Final = 1_000
+"""CoValues that are looked for without giving way to others."""
 
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 Seen: TypeAlias = dict[str, bytes | None]
@@ -168,14 +172,24 @@ class Acceptance:
         """Which of these exist, with their signers, and which do not."""
         seen: Seen = {}
         absent: list[str] = []
+
+        def look_at(covalue: CoValue) -> None:
+            if covalue.header is None:
+                absent.append(covalue.id)
+            else:
+                seen[covalue.id] = covalue.header.signer
+
         self._residents.prefetch(ids)
-        for covalue_id in ids:
-            # One by one: all together may be more than may be kept in memory.
-            async with self._residents.held([covalue_id]) as [covalue]:
-                if covalue.header is None:
-                    absent.append(covalue_id)
-                else:
-                    seen[covalue_id] = covalue.header.signer
+        for index, covalue_id in enumerate(ids):
+            covalue = self._residents.get(covalue_id)
+            if covalue.resident:
+                look_at(covalue)
+            else:
+                # One by one: all together may be more than may be kept in memory.
+                async with self._residents.held([covalue_id]):
+                    look_at(covalue)
+            if index and index % _AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
         return seen, absent
 
     def _park(self, covalue: CoValue, contents: Iterable[Parsed]) -> list[Parsed]:

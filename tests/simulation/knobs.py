@@ -84,6 +84,7 @@ class Knobs:
             ("server.intake", "PIECE_BYTES"): self.piece,
             ("server.subscription", "_TAIL_BYTES"): self.piece * 3,
             ("server.streaming", "_READ_BYTES"): self.piece * 2,
+            ("server.acceptance", "_AT_ONCE"): self.batch,
             ("server.delivery", "_BATCH"): self.batch,
             ("server.needs", "_WALK"): self.batch,
             ("server.delivery", "_WALK"): self.batch,
