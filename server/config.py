@@ -114,6 +114,11 @@ class Settings:
         "Content of one peer that waits for accounts and groups which it was asked for.",
         low=0,
     )
+    total_parked_bytes: int = _setting(
+        64 * 1024 * 1024,
+        "The same over all peers; beyond either, it is dropped, and asked for again in time.",
+        low=0,
+    )
     parked_seconds: float = _setting(60.0, "How long it waits.", low=1)
     total_outbox_bytes: int = _setting(
         128 * 1024 * 1024,
@@ -170,6 +175,7 @@ class Settings:
             held_bytes=self.held_bytes,
             total_held_bytes=self.total_held_bytes,
             parked_bytes=self.parked_bytes,
+            total_parked_bytes=self.total_parked_bytes,
             parked_s=self.parked_seconds,
             subscriptions=self.subscriptions,
             total_subscriptions=self.total_subscriptions,

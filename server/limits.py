@@ -26,6 +26,8 @@ class Limits(msgspec.Struct, frozen=True):
     """CoValues that one peer may be subscribed to."""
     total_subscriptions: int = 500_000
     """The same over all peers."""
+    total_parked_bytes: int = 64 * 1024 * 1024
+    """What waits for CoValues that were not sent, over all peers."""
     total_arrears_bytes: int = 128 * 1024 * 1024
     """What is remembered of peers that are not in step, over all of them."""
     asked: int = 10_000

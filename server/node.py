@@ -59,6 +59,9 @@ _HISTORY: Final = 1024 * 1024
 _ABOUT_ONE: Final = (Content, Known, Load)
 _LOADED_BYTES: Final = 100
 """What a session of a `load` takes beside its bytes on the wire, once it is decoded."""
+_CREATING: Final = 6
+"""How many messages' memory one takes that creates a CoValue: there is a record of it then, another
+one of what it depends on, and a task that looks for that."""
 _ID_LENGTH: Final = 1_000
 _SESSIONS: Final = 16
 """Of one message, dealt with at once."""
@@ -104,6 +107,8 @@ class Node:
             self._turns.add,
             self._correct,
             self.residents.peek,
+            self._start,
+            self._expel,
         )
         self._acceptance = Acceptance(
             self.reads,
@@ -215,6 +220,8 @@ class Node:
                 size = len(line) + self.limits.message_bytes
                 if isinstance(message, Load):
                     size += _LOADED_BYTES * len(message.sessions)
+                elif isinstance(message, Content) and message.header:
+                    size += _CREATING * self.limits.message_bytes
                 if isinstance(message, Content) and len(message.new) > _SESSIONS:
                     parts = split_content(message, _SESSIONS)
                     share = size // len(parts)

@@ -1,12 +1,14 @@
 """Parking: content that waits for accounts and groups which its sender has been asked for.
 
-Bounded in bytes per peer and in time. What does not fit or waits too long is dropped, and its
-sender is remembered instead: once what it needed is there, a correction makes it send again.
+Bounded in bytes, per peer and in total, and in time. What does not fit or waits too long is
+dropped, and its sender is remembered instead: once what it needed is there, a correction makes it
+send again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -15,7 +17,7 @@ from server.backpressure import Backpressure
 from server.circles import circle_of
 from server.covalue import CoValue, Item, Parked
 from server.limits import Limits
-from server.offences import PARKED
+from server.offences import PARKED, Closing
 from server.peer import Peer
 
 
@@ -30,10 +32,13 @@ class Parking:
         wake: Callable[[CoValue], None],
         correct: Callable[[CoValue, Peer], None],
         find: Callable[[str], CoValue | None],
+        start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        expel: Callable[[Peer, Closing], None],
     ) -> None:
         """What to do is the node's, so that this need not know it.
 
-        `wake` has an inbox dealt with, `correct` makes a peer send again, `find` looks one up.
+        `wake` has an inbox dealt with, `correct` makes a peer send again, `find` looks one up;
+        `start` starts a task; `expel` closes a peer and forgets it.
         """
         self._limits = limits
         self._backpressure = backpressure
@@ -41,10 +46,14 @@ class Parking:
         self._wake = wake
         self._correct = correct
         self._find = find
+        self._start = start
+        self._expel = expel
         self._waiting: dict[str, set[CoValue]] = {}
         self._of_peer: dict[Peer, dict[CoValue, set[str]]] = {}
         """Where each peer has something parked, or is starved, and all that this waits for."""
         self._total = 0
+        self._bytes = 0
+        self._relieving = False
 
     def holds(self, covalue: CoValue, peer: Peer) -> bool:
         """Whether content of the peer for this CoValue waits already, so that more must follow."""
@@ -71,17 +80,19 @@ class Parking:
         pairs |= fresh
         peer.waiting += cost
         self._total += cost
-        if self._total > self._limits.total_waiting:
-            max(self._of_peer, key=lambda p: p.waiting).disconnect(*PARKED)
+        if self._total > self._limits.total_waiting and not self._relieving:
+            # Soon, not in the middle of this.
+            self._relieving = True
+            self._start(self._relieve)
         for dependency in fresh:
             self._waiting.setdefault(dependency, set()).add(covalue)
             if dependency not in peer.asked and len(peer.asked) < self._limits.asked:
                 peer.asked.add(dependency)
                 peer.tell(encode_load(dependency, False, {}))
-        if peer in covalue.starved or peer.parked_bytes + item.size > self._limits.parked_bytes:
+        if peer in covalue.starved or not self._has_room(peer, item.size):
             covalue.starved |= {peer}
             return
-        peer.parked_bytes += item.size
+        self._count(peer, item.size)
         deadline = self._clock() + self._limits.parked_s
         covalue.parked.append(Parked(item, missing, deadline))
 
@@ -111,7 +122,7 @@ class Parking:
                     blocked.add(peer)
                     waiting.append(parked)
                 else:
-                    peer.parked_bytes -= parked.item.size
+                    self._count(peer, -parked.item.size)
                     self._backpressure.hold(peer, parked.item.size)
                     ready.append(msgspec.structs.replace(parked.item, woken=True))
             covalue.parked = waiting
@@ -144,6 +155,22 @@ class Parking:
             self._settle(peer, covalue)
         self._of_peer.pop(peer, None)
 
+    async def _relieve(self) -> None:
+        self._relieving = False
+        while self._of_peer and self._total > self._limits.total_waiting:
+            self._expel(max(self._of_peer, key=lambda p: p.waiting), PARKED)
+
+    def _has_room(self, peer: Peer, size: int) -> bool:
+        return (
+            peer.parked_bytes + size <= self._limits.parked_bytes
+            and self._bytes + size <= self._limits.total_parked_bytes
+        )
+
+    def _count(self, peer: Peer, size: int) -> None:
+        """So many bytes more, or fewer, of a peer are parked."""
+        peer.parked_bytes += size
+        self._bytes += size
+
     def _drop(self, covalue: CoValue, condemned: Callable[[Parked], bool]) -> int:
         """Drop parked content of a CoValue; its senders are starved of it."""
         dropped = [parked for parked in covalue.parked if condemned(parked)]
@@ -151,7 +178,7 @@ class Parking:
         # What follows a dropped message of the same peer would only be a gap.
         for parked in covalue.parked:
             if parked.item.peer in peers:
-                parked.item.peer.parked_bytes -= parked.item.size
+                self._count(parked.item.peer, -parked.item.size)
         covalue.parked = [p for p in covalue.parked if p.item.peer not in peers]
         covalue.starved |= peers
         return len(dropped)

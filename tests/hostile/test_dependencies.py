@@ -120,7 +120,7 @@ async def test_a_circle_that_is_too_long_to_be_seen_waits_and_is_closed(
 async def test_content_that_waits_for_what_never_comes(besiege: Besiege, scale: Scale) -> None:
     peers, count = scale(4, 20), scale(3_000, 9_900)
     async with besiege(
-        "content without dependencies, by many", bound=scale(160, 600) * MB
+        "content without dependencies, by many", bound=scale(160, 400) * MB
     ) as under:
         async with anyio.create_task_group() as tasks:
 
@@ -152,7 +152,7 @@ async def test_content_that_waits_for_what_never_comes(besiege: Besiege, scale: 
 
 
 async def test_one_message_that_names_many(besiege: Besiege, scale: Scale) -> None:
-    count = scale(60_000, 250_000)
+    count = scale(60_000, 200_000)
     name = "one message that names 200,000"
     async with besiege(name, bound=200 * MB) as under, connected(under.port) as raw:
         value = group(AGENT.id, unique="names many")
@@ -171,7 +171,7 @@ async def test_one_message_that_names_many(besiege: Besiege, scale: Scale) -> No
 
 
 async def test_the_same_chain_in_headers(besiege: Besiege, scale: Scale) -> None:
-    count = scale(2_000, 9_000)
+    count = scale(2_000, 6_000)
     async with besiege("a chain of branches", bound=128 * MB) as under:
         async with connected(under.port) as raw:
             parent = group(AGENT.id, unique="root of all")

@@ -102,7 +102,7 @@ BREAKS: Final[dict[str, tuple[Edit, ...]]] = {
     ),
     "do not park": (Edit("server.acceptance:Acceptance._park", "if missing or ", "if False and "),),
     "no bound on parked bytes": (
-        Edit("server.parking:Parking.park", "> self._limits.parked_bytes", "< 0"),
+        Edit("server.parking:Parking._has_room", "<= self._limits.parked_bytes", ">= 0"),
     ),
     "a gap is not corrected": (
         Edit(

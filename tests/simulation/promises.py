@@ -125,6 +125,8 @@ def _check_memory(world: World) -> None:
             continue
         if delivery._running or delivery._active or delivery._aside or any(delivery._requests):
             breach("everything comes to rest", f"a delivery to {delivery._peer.name}")
+    if node._parking._bytes != sum(parked.values()):
+        breach("memory is released", f"{node._parking._bytes} bytes parked, counted in all")
     if node._allowance.taken or node._allowance._turns:
         breach("memory is released", f"{node._allowance.taken} bytes of deliveries")
     for task in asyncio.all_tasks():

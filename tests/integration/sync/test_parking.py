@@ -78,6 +78,45 @@ async def test_too_much_parked_content_is_dropped_and_asked_for_again() -> None:
         assert alice.peer.parked_bytes == 0
 
 
+async def test_what_all_park_together_is_bounded() -> None:
+    limits = replace(LIMITS, total_parked_bytes=30_000)
+    async with stage(limits=limits) as running:
+        bands = [Band(f"player {number}") for number in range(5)]
+        clients = [running.client() for _ in bands]
+        for client, band in zip(clients, bands, strict=True):
+            _, _, tune = band.first()
+            client.send(tune, band.edit("x" * 10_000))
+            await client.take(2)
+        parked = [client.peer.parked_bytes for client in clients]
+        assert 10_000 < sum(parked) <= limits.total_parked_bytes
+        # It was somebody else who took the room; nothing is lost of it.
+        assert parked[-1] < 10_000
+        again = Band("player 4")
+        account, members, _ = again.first()
+        clients[-1].send(account, members)
+        answers = await clients[-1].take(3)
+        assert bands[-1].map.id in {m["id"] for m in answers if m.get("isCorrection")}
+        for client in clients:
+            client.leave()
+        assert running.node._parking._bytes == 0
+
+
+async def test_who_makes_most_be_waited_for_goes_at_once() -> None:
+    async with stage(limits=replace(LIMITS, total_waiting=50)) as running:
+        alice, mallory = running.client(), running.client()
+        band = Band()
+        alice.send(band.first()[2])
+        await alice.take(2)
+        for number in range(40):
+            mallory.send(Band(f"nobody {number}").first()[2])
+        await running.client().nothing()
+        # Its socket may take its time, what it sent is forgotten.
+        assert mallory.closed_with == 1008
+        assert (mallory.peer.waiting, mallory.peer.parked_bytes) == (0, 0)
+        assert alice.closed_with is None
+        assert alice.peer.parked_bytes > 0
+
+
 async def test_content_that_waited_too_long_is_dropped_and_asked_for_again() -> None:
     async with stage() as running:
         band, alice = Band(), running.client()
@@ -188,7 +227,7 @@ async def test_a_member_that_is_missing_is_asked_for() -> None:
 
 
 async def test_a_long_chain_of_values_in_one_turn_is_worked_off() -> None:
-    async with stage() as running:
+    async with stage(limits=replace(LIMITS, parked_bytes=8 * 1024 * 1024)) as running:
         alice = running.client()
         account = Account.named("alice")
         own = account.agent.session()

@@ -39,6 +39,7 @@ OTHER: dict[str, Any] = {
     "held_bytes": 400_004,
     "total_held_bytes": 5_000_005,
     "parked_bytes": 6,
+    "total_parked_bytes": 60,
     "parked_seconds": 7.5,
     "total_outbox_bytes": 1_048_577,
     "total_unfinished_bytes": 1_048_578,
