@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-import anyio
 import structlog
 
 from protocol.errors import ProtocolError
@@ -42,9 +41,6 @@ from server.store.interface import Change
 from server.store.patient import PatientReads
 
 log: Final = structlog.get_logger(__name__)
-
-_AT_ONCE: Final = 1_000
-"""CoValues that are looked for without giving way to others."""
 
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 Seen: TypeAlias = dict[str, bytes | None]
@@ -98,8 +94,7 @@ class Acceptance:
         contents = self._parse(covalue, items)
         if covalue.parked or any(content.dependencies for content in contents):
             wanted = {d for content in contents for d in content.dependencies}
-            unseen = wanted - self._seen.keys()
-            if any(not self._residents.get(d).resident for d in unseen):
+            if any(d not in self._seen and not self._residents.get(d).resident for d in wanted):
                 return self._later(covalue, items, wanted)
             contents = self._park(covalue, contents)
         if not contents:
@@ -179,17 +174,7 @@ class Acceptance:
             else:
                 seen[covalue.id] = covalue.header.signer
 
-        self._residents.prefetch(ids)
-        for index, covalue_id in enumerate(ids):
-            covalue = self._residents.get(covalue_id)
-            if covalue.resident:
-                look_at(covalue)
-            else:
-                # One by one: all together may be more than may be kept in memory.
-                async with self._residents.held([covalue_id]):
-                    look_at(covalue)
-            if index and index % _AT_ONCE == 0:
-                await anyio.lowlevel.checkpoint()
+        await self._residents.look_through(ids, look_at)
         return seen, absent
 
     def _park(self, covalue: CoValue, contents: Iterable[Parsed]) -> list[Parsed]:

@@ -39,27 +39,22 @@ class Needs:
         """Look for what is needed with `ids`, and stop if these are more than `most`."""
         sizes: dict[str, int] = {}
 
-        def look_at(covalue: CoValue) -> list[str]:
-            sizes[covalue.id] = covalue.size
-            return [d for d in self.edges(covalue) if d not in sizes]
-
         further = list(ids)
+        found = set(further)
+
+        def look_at(covalue: CoValue) -> None:
+            sizes[covalue.id] = covalue.size
+            fresh = [d for d in self.edges(covalue) if d not in found]
+            found.update(fresh)
+            further.extend(fresh)
+
         walked = 0
         while further and len(sizes) <= most:
-            portion, further = further[:_WALK], further[_WALK:]
-            self._residents.prefetch(portion)
-            for covalue_id in portion:
-                if covalue_id in sizes:
-                    continue
-                covalue = self._residents.get(covalue_id)
-                if covalue.resident:
-                    further += look_at(covalue)
-                    continue
-                # One by one: all together may be more than may be kept.
-                async with self._residents.reached(covalue_id) as is_here:
-                    if not is_here:
-                        return Needed(sizes, covalue_id)
-                    further += look_at(covalue)
+            portion = further[:_WALK]
+            del further[:_WALK]
+            unreadable = await self._residents.look_through(portion, look_at, patient=False)
+            if unreadable is not None:
+                return Needed(sizes, unreadable)
             walked += len(portion)
             if walked >= _WALK:
                 # Where all of them are in memory, nothing else would give way to others.

@@ -16,6 +16,7 @@ from typing import Any, Final
 import anyio
 import structlog
 from anyio.abc import TaskGroup
+from msgspec import UNSET
 
 from protocol.errors import MalformedMessage, shown
 from protocol.frames import split_frame
@@ -220,7 +221,7 @@ class Node:
                 size = len(line) + self.limits.message_bytes
                 if isinstance(message, Load):
                     size += _LOADED_BYTES * len(message.sessions)
-                elif isinstance(message, Content) and message.header:
+                elif isinstance(message, Content) and message.header is not UNSET:
                     size += _CREATING * self.limits.message_bytes
                 if isinstance(message, Content) and len(message.new) > _SESSIONS:
                     parts = split_content(message, _SESSIONS)

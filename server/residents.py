@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -23,6 +23,8 @@ _RETRY_S: Final = 1.0
 _FAILURES: Final = 8
 _BUSY: Final = 1_000
 _WOKEN: Final = 16
+_LOOKED_AT: Final = 250
+"""CoValues that are looked at in one go."""
 
 
 class Residents:
@@ -77,6 +79,32 @@ class Residents:
         for covalue_id in ids:
             self.want(self.get(covalue_id))
 
+    async def look_through(
+        self, ids: Collection[str], look_at: Callable[[CoValue], None], *, patient: bool = True
+    ) -> str | None:
+        """Call `look_at` with each of the CoValues, resident, and keep none of them.
+
+        All together may be more than may be kept. Without patience it ends at one that cannot be
+        read now, and returns its id.
+        """
+        self.prefetch(ids)
+        for index, covalue_id in enumerate(ids, 1):
+            covalue = self.get(covalue_id)
+            if covalue.resident:
+                look_at(covalue)
+            else:
+                covalue.pins += 1
+                try:
+                    await self._arrival(covalue, patient=patient)
+                    if not covalue.resident:
+                        return covalue_id
+                    look_at(covalue)
+                finally:
+                    covalue.pins -= 1
+            if index % _LOOKED_AT == 0:
+                await anyio.lowlevel.checkpoint()
+        return None
+
     @asynccontextmanager
     async def held(self, ids: Iterable[str]) -> AsyncIterator[list[CoValue]]:
         """The CoValues, resident, and kept so inside the context."""
@@ -87,26 +115,18 @@ class Residents:
             for covalue in covalues:
                 self.want(covalue)
             for covalue in covalues:
-                while not covalue.resident:
-                    # Each has an event of its own, or all that wait would wake up for any.
-                    await self._awaited.setdefault(covalue.id, anyio.Event()).wait()
+                await self._arrival(covalue)
             yield covalues
         finally:
             for covalue in covalues:
                 covalue.pins -= 1
 
-    @asynccontextmanager
-    async def reached(self, covalue_id: str) -> AsyncIterator[bool]:
-        """Like `held`, but if it turns out that it cannot be read now, say so (`False`)."""
-        covalue = self.get(covalue_id)
-        covalue.pins += 1
-        try:
-            self.want(covalue)
-            while not covalue.resident and covalue_id not in self.unreadable:
-                await self._awaited.setdefault(covalue_id, anyio.Event()).wait()
-            yield covalue.resident
-        finally:
-            covalue.pins -= 1
+    async def _arrival(self, covalue: CoValue, *, patient: bool = True) -> None:
+        """Wait until it is resident or, without patience, known to be unreadable now."""
+        self.want(covalue)
+        while not covalue.resident and (patient or covalue.id not in self.unreadable):
+            # Each has an event of its own, or all that wait would wake up for any.
+            await self._awaited.setdefault(covalue.id, anyio.Event()).wait()
 
     def touch(self, covalue: CoValue) -> None:
         """Note that a resident CoValue was used, and what it weighs now."""

@@ -172,7 +172,7 @@ async def test_one_message_that_names_many(besiege: Besiege, scale: Scale) -> No
 
 async def test_the_same_chain_in_headers(besiege: Besiege, scale: Scale) -> None:
     count = scale(2_000, 6_000)
-    # All of it waits for its root.
+    # All of it waits for its root, and each counts for what a new CoValue takes.
     env = {"BANDSTAND_PARKED_BYTES": str(56 * MB)}
     async with besiege("a chain of branches", bound=128 * MB, env=env) as under:
         async with connected(under.port) as raw:

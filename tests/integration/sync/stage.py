@@ -223,6 +223,18 @@ class Band:
         return self.session.append(*[edit(value) for value in values])
 
 
+async def edit_from_devices(client: Client, band: Band, count: int) -> dict[str, int]:
+    """Upload one edit of the map from each of so many devices. Returns what is held then."""
+    held = {band.session.id: band.session.count}
+    for number in range(count):
+        own = band.account.session(f"device {number}")
+        client.send(content(band.map, {own.id: own.append(edit(number))}))
+        held[own.id] = 1
+    while (await client.next())["sessions"] != held:
+        pass
+    return held
+
+
 def edit(value: object) -> Message:
     """A trusting transaction that sets one key of a map."""
     changes = json.dumps([{"op": "set", "key": "k", "value": value}])

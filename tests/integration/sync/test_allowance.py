@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from server.allowance import Allowance
 from server.store.memory import MemoryStore
-from tests.integration.sync.stage import LIMITS, Band, Client, Stage, edit, stage
+from tests.integration.sync.stage import LIMITS, Band, Client, Stage, edit_from_devices, stage
 from tests.signing import Agent, CoValue, content, group, owned_map, set_role
 from tests.simulation.gates import SlowReads
 
@@ -99,11 +99,7 @@ async def large_values(
         alice = running.client()
         for band in bands:
             await alice.upload(*band.first())
-            for number in range(100):
-                own = band.account.session(f"device {number}")
-                alice.send(content(band.map, {own.id: own.append(edit(number))}))
-            while len((await alice.next())["sessions"]) < 101:
-                pass
+            await edit_from_devices(alice, band, 100)
     async with stage(SlowReads(store), BOUNDED) as running, anyio.create_task_group() as tasks:
         sizes: list[int] = []
 
@@ -148,11 +144,7 @@ async def test_all_who_wait_for_a_popular_value_get_it() -> None:
     async with stage(store) as running:
         alice = running.client()
         await alice.upload(*band.first())
-        for number in range(500):
-            own = band.account.session(f"device {number}")
-            alice.send(content(band.map, {own.id: own.append(edit(number))}))
-        while len((await alice.next())["sessions"]) < 501:
-            pass
+        await edit_from_devices(alice, band, 500)
     async with stage(store, BOUNDED) as running:
         readers = [running.client() for _ in range(12)]
         for reader in readers:

@@ -21,7 +21,7 @@ from server.peer import Peer
 from server.residents import Residents
 from server.store.memory import MemoryStore
 from server.store.patient import PatientReads
-from tests.integration.sync.stage import LIMITS, Band, edit, known, stage
+from tests.integration.sync.stage import LIMITS, Band, Client, edit_from_devices, known, stage
 from tests.signing import Agent, content, group, owned_map
 
 pytestmark = pytest.mark.anyio
@@ -57,12 +57,13 @@ async def many_sessions(store: MemoryStore) -> tuple[Band, dict[str, int]]:
     async with stage(store) as running:
         alice = running.client()
         await alice.upload(*band.first())
-        counts = {band.session.id: 1}
-        for number in range(_MANY):
-            own = band.account.session(str(number))
-            await alice.upload(content(band.map, {own.id: own.append(edit(number))}))
-            counts[own.id] = 1
-    return band, counts
+        return band, await edit_from_devices(alice, band, _MANY)
+
+
+def has_dependencies(client: Client, band: Band) -> None:
+    """The client says that it holds what the band's map depends on."""
+    client.known(band.account.id, {band.account_session.id: 1})
+    client.known(band.group.id, {band.group_session.id: 1})
 
 
 async def test_a_value_of_many_sessions_comes_into_memory_in_turns(
@@ -74,8 +75,7 @@ async def test_a_value_of_many_sessions_comes_into_memory_in_turns(
     async with stage(store) as running:
         bob = running.client()
         async with counted() as turns:
-            bob.known(band.account.id, {band.account_session.id: 1})
-            bob.known(band.group.id, {band.group_session.id: 1})
+            has_dependencies(bob, band)
             bob.load(band.map.id, counts)
             answers = await bob.take(3)
         assert known(band.map, counts) in answers
@@ -93,8 +93,7 @@ async def test_values_of_many_sessions_are_planned_one_at_a_time_between_turns(
         readers[0].load(band.map.id)
         await readers[0].take(3)
         for reader in readers[1:]:
-            reader.known(band.account.id, {band.account_session.id: 1})
-            reader.known(band.group.id, {band.group_session.id: 1})
+            has_dependencies(reader, band)
             await reader.take(2)
         at: list[int] = []
         async with counted() as turns:
