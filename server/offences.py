@@ -58,7 +58,8 @@ CATALOGUE: Final[dict[str, tuple[str, str]]] = {
         "Those touched first are no longer told of; whoever asks again, is again",
     ),
     "too_deep": (
-        "A `load` of what depends on more than fits a quarter of `memory_bytes`",
+        "A `load` of what depends on more than fits a quarter of `memory_bytes`, by number, or all"
+        " of it, by size",
         "`known` says what is held, and no content follows",
     ),
     "unread": (
